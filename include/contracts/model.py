@@ -96,12 +96,12 @@ class Column:
     `minimum` and `maximum` hold for numbers, dates and timestamps, as ISO text or number text, inclusive unless
     the exclusive flag is set. `pattern` must match the whole text value. `formats` are accepted beside ISO 8601: those
     of strptime, and numbers since 1970 (`date_formats`). A column with a `path` is found in nested data by that path,
-    not by its name. A `derived` column is not read from the file: it is a DuckDB expression over the others. An
-    `enriched` column is not read either: another system gives its values. `partition` names the folder of the object's
-    key that gives a column its value. `source_names` are names that files may have for it beside its own. `true_words`
-    and `false_words` are added to the usual ones. `numbers` is how the cells of a text table write its numbers; only a
-    reader of such a table sets it. `sample` is a DuckDB expression too; only the sample generator uses it, to write
-    values that obey the row rules.
+    not by its name; with `source_names` too, by its names where the path leads nowhere. A `derived` column is not read
+    from the file: it is a DuckDB expression over the others. An `enriched` column is not read either: another system
+    gives its values. `partition` names the folder of the object's key that gives a column its value. `source_names` are
+    names that files may have for it beside its own. `true_words` and `false_words` are added to the usual ones.
+    `numbers` is how the cells of a text table write its numbers; only a reader of such a table sets it. `sample` is a
+    DuckDB expression too; only the sample generator uses it, to write values that obey the row rules.
     """
 
     name: str

@@ -33,6 +33,20 @@ def build_started() -> Asset:
     return Asset(name="analytics.build", uri="postgres://warehouse/warehouse/analytics/build", group="analytics")
 
 
+def live_build_started() -> Asset:
+    """Return the asset whose events say that a build of the live marts started; `extra` identifies the loads."""
+    return Asset(
+        name="analytics.live_build", uri="postgres://warehouse/warehouse/analytics/live_build", group="analytics"
+    )
+
+
+def live_marts() -> Asset:
+    """Return the asset whose events say that the marts of the live sources were built."""
+    return Asset(
+        name="analytics.live_marts", uri="postgres://warehouse/warehouse/analytics/live_marts", group="analytics"
+    )
+
+
 def training_started() -> Asset:
     """Return the asset whose events say that a training started; `extra` identifies the features it uses."""
     return Asset(name="models.training", uri="mlflow://models/training", group="models")
@@ -67,14 +81,18 @@ def last_extra(context: Any, asset: Asset) -> dict[str, Any]:
     return {}
 
 
-def cooldown_length(began: datetime | None, now: datetime) -> timedelta:
+def cooldown_length(began: datetime | None, now: datetime, least_cycle: timedelta = timedelta(0)) -> timedelta:
     """Return the duration of the run so far, at most LONGEST_COOLDOWN.
 
     Args:
         began: start of the run; None if unknown.
         now: current time, with time zone.
+        least_cycle: from the start of the run to the end of the cool-down, at least.
     """
-    return min(max(now - began, timedelta(0)), LONGEST_COOLDOWN) if began else timedelta(0)
+    if began is None:
+        return timedelta(0)
+    so_far = max(now - began, timedelta(0))
+    return max(min(so_far, LONGEST_COOLDOWN), least_cycle - so_far)
 
 
 class Cooldown(BaseOperator):
@@ -85,23 +103,26 @@ class Cooldown(BaseOperator):
     one, because Airflow finds the previous run only by its logical date, and a run started by asset events has none.
 
     Make it a leaf next to the other leaf tasks: as the only leaf it would make a failed run successful. A run that no
-    asset event started skips the task.
+    asset event started skips the task; with `least_cycle`, one that a user started.
 
     Args:
+        least_cycle: from the start of the run to the end of the cool-down, at least.
         options: arguments of BaseOperator.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, least_cycle: timedelta = timedelta(0), **options: Any) -> None:
         super().__init__(**options | {"trigger_rule": TriggerRule.ALL_DONE})
+        self.least_cycle = least_cycle
 
     def execute(self, context: Context) -> None:
         """Compute the cool-down and defer until its end; the trigger ends the task."""
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
-        if not context["triggering_asset_events"]:
+        is_regular = bool(self.least_cycle) and is_by_clock(context)
+        if not context["triggering_asset_events"] and not is_regular:
             raise AirflowSkipException("No cool-down: no asset event started this run.")
         now = datetime.now(UTC)
-        pause = cooldown_length(context["dag_run"].start_date, now)
+        pause = cooldown_length(context["dag_run"].start_date, now, self.least_cycle)
         self.log.info(
             "Cooling down for %.0f s; asset events that arrive meanwhile start one run after it.", pause.total_seconds()
         )

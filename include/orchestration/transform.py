@@ -18,15 +18,24 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.errors import Code, PermanentError, in_stage
 from include.orchestration.defaults import no_retry_of_permanent_errors
-from include.orchestration.scheduling import build_started, features, is_by_clock, last_extra, marts
+from include.orchestration.scheduling import (
+    build_started,
+    features,
+    is_by_clock,
+    last_extra,
+    live_build_started,
+    live_marts,
+    marts,
+)
 from include.orchestration.stores import WAREHOUSE_TRANSFORM
 from include.settings import DBT_PROJECT, dbt_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from airflow.sdk import TaskGroup
+    from airflow.sdk import Asset, TaskGroup
 
+    from include.contracts.model import Contract
     from include.settings import WarehouseConfig
 
 log = logging.getLogger(__name__)
@@ -38,6 +47,9 @@ STAGE = "transform"
 SESSION_OPTIONS = "-c lock_timeout=30s -c statement_timeout=3600s"
 # Maximum run time of one model with its tests, or of another task of the DAG.
 LONGEST_TASK = timedelta(hours=2)
+# Their models have this tag in dbt_project.yml. They are built every few minutes, the others as rarely as they change.
+LIVE_MODELS = "tag:live"
+LIVE_DATASETS = ("crypto_prices", "weather", "github_events")
 
 
 def build_models(group_id: str = "models") -> tuple[TaskGroup, Any]:
@@ -51,6 +63,21 @@ def build_models(group_id: str = "models") -> tuple[TaskGroup, Any]:
     Raises:
         PermanentError: there is no manifest.
     """
+    group = _models(group_id, exclude=[LIVE_MODELS])
+    return group, group.tasks_map["model.filegate.ml_features"]
+
+
+def build_live_marts(group_id: str = "models") -> TaskGroup:
+    """Create one task per model of the live sources, as `build_models` does for the others.
+
+    Raises:
+        PermanentError: there is no manifest.
+    """
+    group: TaskGroup = _models(group_id, select=[LIVE_MODELS])
+    return group
+
+
+def _models(group_id: str, **selection: list[str]) -> Any:
     manifest = dbt_manifest()
     if not manifest.is_file():
         raise PermanentError(
@@ -58,8 +85,7 @@ def build_models(group_id: str = "models") -> tuple[TaskGroup, Any]:
             f"The dbt manifest {manifest} is missing. Create it with: python -m local.services.dbt_manifest",
         ).with_stage(STAGE)
     with _quiet_parse():
-        group = _task_group(group_id, manifest)
-    return group, group.tasks_map["model.filegate.ml_features"]
+        return _task_group(group_id, manifest, selection)
 
 
 @contextmanager
@@ -76,7 +102,7 @@ def _quiet_parse() -> Iterator[None]:
             logging.getLogger(name).setLevel(level)
 
 
-def _task_group(group_id: str, manifest: Path) -> Any:
+def _task_group(group_id: str, manifest: Path, selection: Mapping[str, list[str]]) -> Any:
     from cosmos.airflow.task_group import DbtTaskGroup
     from cosmos.config import ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
     from cosmos.constants import ExecutionMode, InvocationMode, LoadMode, TestBehavior, TestIndirectSelection
@@ -115,6 +141,7 @@ def _task_group(group_id: str, manifest: Path) -> Any:
             test_behavior=TestBehavior.BUILD,
             emit_datasets=False,
             normalize_task_id=_task_id,
+            **selection,
         ),
         operator_args={"callback": report_failed_tests},
     )
@@ -173,10 +200,28 @@ def find_new_rows() -> dict[str, Any]:
     """
     from include.orchestration.stores import warehouse_transform_config
 
-    context: Any = get_current_context()
     with no_retry_of_permanent_errors(), in_stage(STAGE):
         loaded = loaded_files(warehouse_transform_config())
-    if is_by_clock(context) and (not loaded["loads"] or loaded == last_extra(context, build_started())):
+    return _new_loads(loaded, build_started())
+
+
+@task.short_circuit(inlets=[live_build_started()])
+def find_new_live_rows() -> dict[str, Any]:
+    """As `find_new_rows`, for the datasets of the live sources.
+
+    Returns:
+        The result of `loaded_files`; an empty dict ends the run and skips all downstream tasks.
+    """
+    from include.orchestration.stores import warehouse_transform_config
+
+    with no_retry_of_permanent_errors(), in_stage(STAGE):
+        loaded = loaded_files(warehouse_transform_config(), LIVE_DATASETS)
+    return _new_loads(loaded, live_build_started())
+
+
+def _new_loads(loaded: dict[str, Any], started: Asset) -> dict[str, Any]:
+    context: Any = get_current_context()
+    if is_by_clock(context) and (not loaded["loads"] or loaded == last_extra(context, started)):
         log.info("Nothing was loaded since the last build started: %s loads.", f"{loaded['loads']:,}")
         return {}
     return loaded
@@ -192,13 +237,30 @@ def prepare_tables(loaded: dict[str, Any]) -> list[str]:
     Args:
         loaded: result of `find_new_rows`.
     """
-    from include.ingestion.target import Target
     from include.orchestration.catalog import sound_contracts
+
+    return _prepare(sound_contracts(), loaded, build_started())
+
+
+@task(outlets=[live_build_started()])
+def prepare_live_tables(loaded: dict[str, Any]) -> list[str]:
+    """As `prepare_tables`, for the datasets of the live sources.
+
+    Args:
+        loaded: result of `find_new_live_rows`.
+    """
+    from include.orchestration.catalog import sound_contracts
+
+    contracts = [contract for contract in sound_contracts() if contract.dataset in LIVE_DATASETS]
+    return _prepare(contracts, loaded, live_build_started())
+
+
+def _prepare(contracts: Sequence[Contract], loaded: dict[str, Any], started: Asset) -> list[str]:
+    from include.ingestion.target import Target
     from include.orchestration.stores import connected_stores
     from include.stores.warehouse import warehouse_errors
 
-    contracts, context = sound_contracts(), get_current_context()
-    context["outlet_events"][build_started()].extra.update(loaded)
+    get_current_context()["outlet_events"][started].extra.update(loaded)
     with no_retry_of_permanent_errors(), in_stage(STAGE), connected_stores() as stores, warehouse_errors():
         for contract in contracts:
             Target(contract, file_id=0, attempt=0).ensure(stores.connection)
@@ -208,6 +270,11 @@ def prepare_tables(loaded: dict[str, Any]) -> list[str]:
 @task(outlets=[marts()])
 def announce_models() -> None:
     """Create the asset event of the models, through the outlet of this task."""
+
+
+@task(outlets=[live_marts()])
+def announce_live_marts() -> None:
+    """Create the asset event of the live marts, through the outlet of this task."""
 
 
 @task(inlets=[features()], outlets=[features()])
@@ -229,11 +296,12 @@ def announce_features() -> None:
     context["outlet_events"][features()].extra.update(staged)
 
 
-def loaded_files(config: WarehouseConfig) -> dict[str, Any]:
+def loaded_files(config: WarehouseConfig, datasets: Sequence[str] = ()) -> dict[str, Any]:
     """Return the number of loaded files and batches and the time of the newest: they differ after every load.
 
     Args:
         config: the warehouse, with a role that reads the ledger.
+        datasets: of which loads; of all without any.
 
     Raises:
         RetryableError: the warehouse does not respond.
@@ -243,7 +311,11 @@ def loaded_files(config: WarehouseConfig) -> dict[str, Any]:
     from include.stores.warehouse import connect, warehouse_errors
 
     with connect(config) as connection, warehouse_errors():
-        loads, newest = connection.execute(statement("loaded_files")).fetchone() or (0, None)
+        if datasets:
+            found = connection.execute(statement("loaded_live_files"), {"datasets": list(datasets)}).fetchone()
+        else:
+            found = connection.execute(statement("loaded_files")).fetchone()
+    loads, newest = found or (0, None)
     return {"loads": loads, "newest": newest.isoformat() if newest else None}
 
 

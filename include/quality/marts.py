@@ -21,12 +21,13 @@ class Mart:
     """A table of analytics: its key, and its source table with schema.
 
     It is compared with its source table, not with the loaded rows: rows loaded after the last run of the
-    transformations are in neither. If the source is empty, an empty or missing table passes.
+    transformations are in neither. If the source is empty, an empty or missing table passes. `dag_id` builds it.
     """
 
     table: str
     key: tuple[str, ...]
     source: tuple[str, str]
+    dag_id: str = "transform_warehouse"
 
     @property
     def shows_a_transformation(self) -> bool:
@@ -34,6 +35,7 @@ class Mart:
         return self.source[0] == STAGING_SCHEMA
 
 
+_LIVE = "update_live_marts"
 MARTS = (
     Mart("daily_sales", ("sale_date",), (STAGING_SCHEMA, "stg_sales")),
     Mart("top_customers", ("customer_id",), (STAGING_SCHEMA, "stg_sales")),
@@ -42,6 +44,13 @@ MARTS = (
     Mart("transactions_by_category", ("category", "booked_hour"), (STAGING_SCHEMA, "stg_transactions")),
     Mart("commit_metrics", ("repository", "author"), (STAGING_SCHEMA, "stg_commits")),
     Mart("ml_features", ("sha",), (STAGING_SCHEMA, "stg_commits")),
+    Mart(
+        "crypto_price_summary", ("coin_id", "window_size", "window_start"), (STAGING_SCHEMA, "stg_crypto_prices"), _LIVE
+    ),
+    Mart("weather_analytics", ("city", "day"), (STAGING_SCHEMA, "stg_weather"), _LIVE),
+    Mart("developer_insights", ("day", "actor_login"), (STAGING_SCHEMA, "stg_github_events"), _LIVE),
+    Mart("repository_insights", ("day", "repository"), (STAGING_SCHEMA, "stg_github_events"), _LIVE),
+    Mart("activity_by_hour", ("weekday", "hour"), (STAGING_SCHEMA, "stg_github_events"), _LIVE),
     Mart("ingestion_health", ("dataset", "claimed_on"), ("ops", "file_ingestion_log")),
 )
 
@@ -53,7 +62,7 @@ def plan_of_mart(mart: Mart, present: tuple[str, ...]) -> list[TableCheck]:
         "expect_table_row_count_to_be_between",
         (("min_value", 1),),
         Severity.CRITICAL,
-        f"{full} is empty though {'.'.join(mart.source)} is not: run the DAG transform_warehouse",
+        f"{full} is empty though {'.'.join(mart.source)} is not: run the DAG {mart.dag_id}",
     )
     if not set(mart.key) <= set(present):
         return [rows]

@@ -104,6 +104,7 @@ class RecordMessages:
         members = _members(record)
         if members is None:
             return None, record
+        members = self._columns.with_flat(dict(members))
         named = {key: name for key in members if (name := self._column_of(key)) is not None}
         cells = self._cells(members, named)
         return self._key(cells), self._value(record, members, named, cells)

@@ -35,6 +35,7 @@ UPKEEP = {"maintain_platform", "reprocess_failed", "sweep_unmatched"}
 # The DAGs from an API to a model, and the timetable of each.
 SIBLINGS = {
     "transform_warehouse": "AssetOrTimeSchedule",
+    "update_live_marts": "AssetOrTimeSchedule",
     "check_quality": "AssetOrTimeSchedule",
     "train_commit_model": "AssetOrTimeSchedule",
 }
@@ -294,6 +295,7 @@ def test_each_chained_dag_waits_for_the_asset_events_of_the_one_before(dags: dic
     waits = {dag_id: set(dags[dag_id]["waits"]) for dag_id in SIBLINGS}
     assert waits == {
         "transform_warehouse": {f"raw.{dataset}" for dataset in DATASETS},
+        "update_live_marts": {"raw.crypto_prices", "raw.weather", "raw.github_events"},
         "check_quality": {"analytics.marts"},
         "train_commit_model": {"analytics.ml_features"},
     }
@@ -313,8 +315,9 @@ def test_schedule_of_the_chained_dags_is_a_setting(look: Look, dags: dict) -> No
 
 def test_transformation_has_a_task_for_each_model_in_dependency_order(dags: dict) -> None:
     tasks = {name.rpartition(".")[2]: task for name, task in dags["transform_warehouse"]["tasks"].items()}
-    models = {path.stem for path in (ROOT / "dbt" / "models").rglob("*.sql")}
-    assert set(tasks) == models | {
+    paths = list((ROOT / "dbt" / "models").rglob("*.sql"))
+    live = {path.stem for path in paths if path.parent.name == "live"}
+    assert set(tasks) == {path.stem for path in paths} - live | {
         "find_new_rows",
         "prepare_tables",
         "announce_models",
@@ -332,11 +335,30 @@ def test_transformation_has_a_task_for_each_model_in_dependency_order(dags: dict
     assert "announce_features" in after("ml_features")
 
 
-def test_without_a_manifest_only_the_transformation_is_missing_and_the_error_names_the_remedy(look: Look) -> None:
+def test_live_models_are_built_by_a_dag_of_their_own(dags: dict) -> None:
+    dag = dags["update_live_marts"]
+    tasks = {name.rpartition(".")[2]: task for name, task in dag["tasks"].items()}
+    live = {path.stem for path in (ROOT / "dbt" / "models").rglob("live/*.sql")}
+    others = {"find_new_live_rows", "prepare_live_tables", "announce_live_marts", "cool_down"}
+    assert set(tasks) == live | others
+    assert len(live) == 8
+
+    def after(name: str) -> set[str]:
+        return {below.rpartition(".")[2] for below in tasks[name]["downstream"]}
+
+    assert after("find_new_live_rows") == {"prepare_live_tables"}
+    assert after("prepare_live_tables") == {"stg_crypto_prices", "stg_weather", "stg_github_events"}
+    assert after("stg_github_events") == {"developer_insights", "repository_insights", "activity_by_hour"}
+    outlets = {outlet for task in tasks.values() for outlet in task["outlets"]}
+    assert outlets == {"analytics.live_build", "analytics.live_marts"}
+
+
+def test_without_a_manifest_only_the_transformations_are_missing_and_the_errors_name_the_remedy(look: Look) -> None:
     bundle = look(DBT_MANIFEST="/nowhere/manifest.json")
-    assert DAG_IDS - set(bundle["dags"]) == {"transform_warehouse"}
-    [error] = bundle["errors"].values()
-    assert "python -m local.services.dbt_manifest" in error
+    assert DAG_IDS - set(bundle["dags"]) == {"transform_warehouse", "update_live_marts"}
+    assert len(bundle["errors"]) == 2
+    for error in bundle["errors"].values():
+        assert "python -m local.services.dbt_manifest" in error
 
 
 @pytest.mark.parametrize("name", ["bundle", "collecting"])
@@ -352,7 +374,7 @@ def test_of_the_shipped_sources_only_commits_are_collected_without_being_unpause
 
 def test_failed_runs_without_another_alert_notify(dags: dict) -> None:
     """In the other DAGs a task sends the alert for files, messages or checks."""
-    of_runs = {"maintain_platform", "transform_warehouse", "train_commit_model"}
+    of_runs = {"maintain_platform", "transform_warehouse", "train_commit_model", "update_live_marts"}
     assert {dag_id: dag["on_failure"] for dag_id, dag in dags.items() if dag["on_failure"]} == {
         **dict.fromkeys(of_runs, "notify_failed_run"),
         **dict.fromkeys(COLLECT, "notify_failed_source"),

@@ -113,10 +113,9 @@ def prices_of_answers(running: Running) -> set[tuple[Any, ...]]:
     return {
         (
             coin["id"],
-            "usd",
             datetime.fromisoformat(coin["last_updated"]),
             coin["current_price"],
-            coin["market_cap_rank"],
+            coin["market_cap"],
         )
         for answer in answers(running, PRICES).values()
         for coin in answer
@@ -124,7 +123,7 @@ def prices_of_answers(running: Running) -> set[tuple[Any, ...]]:
 
 
 def prices(running: Running) -> list[tuple[Any, ...]]:
-    return running.query("SELECT coin_id, currency, updated_at, price, market_cap_rank FROM raw.crypto_prices")
+    return running.query("SELECT coin_id, last_updated, price_usd, market_cap FROM raw.crypto_prices")
 
 
 def assert_complete_prices(running: Running) -> None:

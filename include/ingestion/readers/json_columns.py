@@ -55,13 +55,40 @@ class JsonColumns:
         return name is not None and not self.holds_cells and self.contract.by_name[name].type.is_document
 
     def of_columns(self, records: Iterator[JsonRecord]) -> Iterator[JsonRecord]:
-        """The records without a member that repeats the record's own key; one with another value there is refused."""
+        """The records with flat members at their paths, and without a member that repeats the record's own key.
+
+        A record with another value in such a member is refused.
+        """
+        if self.flat_names is not None:
+            records = map(self._with_flat, records)
         name = self.contract.dialect.key_column
         if name is None or name not in self.placed:
             return records
         # What a header of the key column would match, as for any other column.
         wanted = SourceNames.of([self.contract.by_name[name]])
         return (record if record.members is None else _without_key(record, name, wanted) for record in records)
+
+    @cached_property
+    def flat_names(self) -> SourceNames | None:
+        """The names of columns that have a path and a `sourceName`: flat records have these as members."""
+        flat = [column for column in self.contract.source_columns if column.source_names and column.steps]
+        return SourceNames.of(flat) if flat else None
+
+    def _with_flat(self, record: JsonRecord) -> JsonRecord:
+        return record if record.members is None else record._replace(members=self.with_flat(record.members))
+
+    def with_flat(self, members: dict[str, Any]) -> dict[str, Any]:
+        """The members, in which a flat one is at the path of its column if nothing else is there."""
+        if self.flat_names is None:
+            return members
+        for key in list(members):
+            name = self.flat_names.column_of(key)
+            if name is None or key in self._tree or value_at(members, self.placed[name]) is not None:
+                continue
+            moved = dict(members)
+            if _set_at(moved, self.placed[name], moved.pop(key)):
+                members = moved
+        return members
 
     @cached_property
     def keeps_remainder(self) -> bool:
@@ -101,6 +128,18 @@ def value_at(value: Any, steps: Iterable[str]) -> Any:
         else:
             return None
     return value
+
+
+def _set_at(members: dict[str, Any], steps: Sequence[str], value: Any) -> bool:
+    """Set the value at a path; False if something that has no members is in its way. Inner objects are copied."""
+    *parents, last = steps
+    for step in parents:
+        inner = members.get(step)
+        if inner is not None and type(inner) is not dict:
+            return False
+        members[step] = members = dict(inner or {})
+    members[last] = value
+    return True
 
 
 def remaining(value: Any, tree: Mapping[str, Any]) -> Any:

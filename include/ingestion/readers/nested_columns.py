@@ -3,6 +3,8 @@
 What belongs here: structures, lists and maps of Arrow. What does not: paths into JSON (`json_columns`), whose meaning
 is the same: a step is the name of a member or the index of a list element, and a path that leads nowhere gives null.
 
+A column that has a `sourceName` too is found by its names in a file without the path's first column.
+
 A nested column with which a path begins is no unknown column. What the paths leave of it is kept in `_rescued`, where
 the contract keeps unknown columns.
 """
@@ -42,7 +44,10 @@ class PlacedColumns:
         self._file = file
         names = file.schema_arrow.names
         refuse_nul(names)
-        placed = {column.name: column.steps for column in contract.source_columns if column.steps}
+        placed = {
+            column.name: column.steps for column in contract.source_columns
+            if column.steps and not (column.source_names and column.steps[0] not in names)
+        }  # fmt: skip
         found = map_columns(names, contract, max_columns, placed=placed)
         self._paths = list(placed.values())
         keeps = contract.unknown_columns in {UnknownColumns.RESCUE, UnknownColumns.EVOLVE}

@@ -238,6 +238,8 @@ class _Columns:
         paths = {steps: name for name, steps in given.placed.items()}
         entered = {steps[:at] for steps in paths for at in range(1, len(steps))}
         keys = keys_in_order(records, lambda steps: steps not in entered)
+        if given.flat_names is not None and any(map(given.flat_names.column_of, keys)):
+            raise FallBackToSlowPath  # a flat member belongs at the path of its column
         found = map_columns(sorted(keys), given.contract, settings.max_columns, placed=given.placed)
         named = {key: name for key, name in zip(found.given, found.names, strict=True) if name is not None}
         if len(paths) < len(given.placed) or any((key,) in entered or (key,) in paths for key in named):

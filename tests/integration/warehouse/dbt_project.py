@@ -103,7 +103,7 @@ class Warehouse:
             [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", "build", *arguments,
              "--project-dir", str(ROOT / "dbt"), "--profiles-dir", str(ROOT / "dbt"),
              "--target-path", str(self.folder / "target"), "--log-path", str(self.folder / "logs")],
-            env=os.environ | environment, cwd=self.folder, capture_output=True, text=True, timeout=120, check=False,
+            env=os.environ | environment, cwd=self.folder, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         assert done.returncode in {0, 1}, done.stdout[-3000:]
         results = json.loads((self.folder / "target" / "run_results.json").read_text())["results"]

@@ -34,6 +34,9 @@ MODELS = {
     "commit_metrics": "analytics", "ml_features": "analytics", "daily_sales": "analytics",
     "top_customers": "analytics", "category_performance": "analytics", "ingestion_health": "analytics",
     "transactions_by_category": "analytics", "daily_customer_sales": "analytics",
+    "stg_crypto_prices": "staging", "stg_weather": "staging", "stg_github_events": "staging",
+    "crypto_price_summary": "analytics", "weather_analytics": "analytics", "developer_insights": "analytics",
+    "repository_insights": "analytics", "activity_by_hour": "analytics",
 }  # fmt: skip
 FEATURES = {
     "sha", "repository", "authored_at", "message", "author_email", "comment_count", "author_commits_before",

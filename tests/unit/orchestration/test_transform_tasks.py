@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 from include.orchestration import transform
-from include.orchestration.scheduling import Cooldown, build_started, cooldown_length, features
+from include.orchestration.scheduling import Cooldown, build_started, cooldown_length, features, live_build_started
 
 class Events(list):
     '''The events of an inlet asset as Airflow returns them, oldest first by default.'''
@@ -44,6 +44,18 @@ def announced(staged, previous, run_type="asset_triggered"):
         return None
     return extra
 
+def new_live_rows(loaded, previous):
+    context = {
+        "dag_run": SimpleNamespace(run_type="scheduled"),
+        "inlet_events": {live_build_started(): Events(SimpleNamespace(extra=each) for each in previous)},
+    }
+    asked = []
+    transform.get_current_context = lambda: context
+    transform.loaded_files = lambda config, datasets: asked.extend(datasets) or loaded
+    from include.orchestration import stores
+    stores.warehouse_transform_config = lambda: None
+    return [asked, transform.find_new_live_rows.function()]
+
 def new_rows(loaded, previous, run_type):
     context = {
         "dag_run": SimpleNamespace(run_type=run_type),
@@ -55,11 +67,11 @@ def new_rows(loaded, previous, run_type):
     stores.warehouse_transform_config = lambda: None
     return transform.find_new_rows.function()
 
-def cooled_down(minutes, by_event=True):
+def cooled_down(minutes, by_event=True, run_type="asset_triggered", cycle=0):
     now = datetime.now(UTC)
-    run = SimpleNamespace(start_date=now - timedelta(minutes=minutes))
+    run = SimpleNamespace(start_date=now - timedelta(minutes=minutes), run_type=run_type)
     try:
-        Cooldown(task_id="cool_down").execute(
+        Cooldown(task_id="cool_down", least_cycle=timedelta(minutes=cycle)).execute(
             {"dag_run": run, "triggering_asset_events": {"raw.sales": []} if by_event else {}}
         )
     except AirflowSkipException:
@@ -71,7 +83,7 @@ def cooled_down(minutes, by_event=True):
 none = {"commits": 0, "newest": None, "version": "0"}
 first = {"commits": 3, "newest": "2026-01-01", "version": "11"}
 corrected = {"commits": 3, "newest": "2026-01-01", "version": "12"}
-at = datetime(2026, 1, 1, tzinfo=UTC)
+at, minute = datetime(2026, 1, 1, tzinfo=UTC), timedelta(minutes=1)
 empty = {"loads": 0, "newest": None}
 older = {"loads": 1, "newest": "2026-01-01"}
 loads = {"loads": 2, "newest": "2026-01-01"}
@@ -93,9 +105,13 @@ print("RESULTS" + json.dumps({
         "nothing new, manual": new_rows(loads, [loads], "manual"),
         "no loads, manual": new_rows(empty, [], "manual"),
     },
+    "new live rows": [new_live_rows(loads, [loads]), new_live_rows(loads, [older])],
     "cooldown": {
         "as long as the work": cooled_down(3), "longest": cooled_down(90), "manual": cooled_down(3, by_event=False),
         "unknown start": cooldown_length(None, at).seconds,
+        "cycle": [cooldown_length(at - minute * each, at, minute * 5).seconds for each in (1, 3, 6)],
+        "by clock": [cooled_down(1, False, "scheduled", each) for each in (0, 5)],
+        "with a cycle, manual": cooled_down(1, False, "manual", 5),
         "clock set back": cooldown_length(at + timedelta(hours=1), at).total_seconds(),
     },
 }))
@@ -153,9 +169,18 @@ def test_scheduled_run_builds_only_if_something_was_loaded(results: dict[str, An
         ("manual", "skipped"),
         ("unknown start", 0),
         ("clock set back", 0),
+        ("cycle", [240, 180, 360]),
+        ("by clock", ["skipped", ["DateTimeTrigger", True, 4]]),
+        ("with a cycle, manual", "skipped"),
     ],
 )
 def test_run_cools_down_as_long_as_it_worked_without_a_worker(
     results: dict[str, Any], case: str, expected: object
 ) -> None:
     assert results["cooldown"][case] == expected
+
+
+def test_live_run_by_the_clock_looks_at_the_loads_of_live_datasets_only(results: dict[str, Any]) -> None:
+    asked, found = zip(*results["new live rows"], strict=True)
+    assert set(map(tuple, asked)) == {("crypto_prices", "weather", "github_events")}
+    assert found == ({}, {"loads": 2, "newest": "2026-01-01"})

@@ -115,4 +115,6 @@ def test_mart_is_judged_by_the_table_it_is_built_on(mart: str, known: Known, exp
 def test_mart_names_the_source_of_its_model(mart: Any) -> None:
     schema, table = mart.source
     used = f'ref("{table}")' if schema == STAGING_SCHEMA else f'source("{schema}", "{table}")'
-    assert used in (MODELS / f"{mart.table}.sql").read_text()
+    [model] = MODELS.rglob(f"{mart.table}.sql")
+    assert used in model.read_text()
+    assert mart.dag_id == ("update_live_marts" if model.parent.name == "live" else "transform_warehouse")
