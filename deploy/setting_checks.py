@@ -49,10 +49,11 @@ ONLY_IN_CONTAINERS = {
 }  # fmt: skip
 # Settings with another default in containers; docker-compose.yaml gives the reasons.
 OTHER_DEFAULTS = {"INGEST_MERGE_MEMORY_MB"}
-# Logins that no service that runs DAGs has: only the one-shot that runs the migrations has the owner's, and only the
-# commands of a user need the reader's.
+# Logins that no service that runs DAGs has: only the one-shot that runs the migrations has the owner's, only the
+# commands of a user need the reader's, and DAGs have that of the checks as a connection.
 _OTHER_LOGINS = {
     "WAREHOUSE_OWNER_USER", "WAREHOUSE_OWNER_PASSWORD", "WAREHOUSE_READER_USER", "WAREHOUSE_READER_PASSWORD",
+    "WAREHOUSE_TRANSFORM_USER", "WAREHOUSE_TRANSFORM_PASSWORD",
 }  # fmt: skip
 
 

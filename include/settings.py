@@ -82,6 +82,8 @@ class StoreSettings(Settings):
     warehouse_database: str = Field("warehouse", description="its database")
     warehouse_ingest_user: str = Field("ingest", description="role of the pipelines")
     warehouse_ingest_password: SecretStr = Field(SecretStr(""), description="password of that role")
+    warehouse_transform_user: str = Field("transform", description="role of the transformations and checks")
+    warehouse_transform_password: SecretStr = Field(SecretStr(""), description="password of that role")
     warehouse_reader_user: str = Field("reader", description="role that may only read")
     warehouse_reader_password: SecretStr = Field(SecretStr(""), description="password of that role")
     warehouse_owner_user: str = Field("warehouse_owner", description="role of the migrations")
@@ -98,7 +100,7 @@ class StoreSettings(Settings):
         )
 
     def warehouse(self, role: str = "ingest") -> WarehouseConfig:
-        """Return the connection to the warehouse as `ingest` (the pipeline), `reader` or `owner` (migrations)."""
+        """Return the connection to the warehouse as `ingest`, `transform`, `reader` or `owner` (migrations)."""
         return WarehouseConfig(
             host=self.warehouse_host,
             port=self.warehouse_port,

@@ -59,6 +59,9 @@ def _overview(contract: Contract) -> str:
     if contract.min_share_of_usual is not None:
         share = percent(contract.min_share_of_usual)
         properties["Rows of a file"] = f"at least {share} of the median of the last ten files"
+    if contract.drift is not None:
+        columns = listed(contract.drift.columns)
+        properties["Drift"] = f"{columns}: the last 7 days are compared with the 28 before, by `{contract.drift.time}`"
     if contract.freshness_hours is not None:
         properties["Freshness"] = f"new data at least every {contract.freshness_hours:g} hours"
     return properties_table(properties)

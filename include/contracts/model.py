@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from include.contracts.dialect import Dialect
+from include.contracts.drift import Drift  # noqa: TC001 (`codec` reads it as a name of this module)
 from include.contracts.number_format import NumberFormat
 from include.contracts.paths import path_steps
 from include.contracts.types import ColumnType as ColumnType  # noqa: PLC0414, TC001 (a name of the model; `codec` reads it)
@@ -236,6 +237,7 @@ class Contract:
 
     `deletes` is None where nothing is ever deleted. `max_delete_share` is of the rows in the table, from 0 to 1.
     `min_share_of_usual` is of the rows of the dataset's last files; None where any number of rows is accepted.
+    `drift` is None where no distribution is compared.
     """
 
     dataset: str
@@ -260,6 +262,7 @@ class Contract:
     max_delete_share: float = MAX_DELETE_SHARE
     min_share_of_usual: float | None = None
     dialect: Dialect = field(default_factory=Dialect)
+    drift: Drift | None = None
 
     @property
     def is_draft(self) -> bool:

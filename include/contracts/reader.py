@@ -18,6 +18,7 @@ from include.contracts.column_names import matching
 from include.contracts.columns import compile_column
 from include.contracts.dialect import check_header
 from include.contracts.document import read_document
+from include.contracts.drift import check_drift
 from include.contracts.enrichments import check_enriched
 from include.contracts.ingestion_options import IngestionOptions, read_properties
 from include.contracts.model import APPEND_KEY, Column, Contract, ContractStatus, Expectation, Mode, RowRule, Severity
@@ -123,6 +124,7 @@ def _compile(model: OpenDataContractStandard, path: Path, findings: Findings) ->
     _check_key_column(model, own.dialect.key_column, columns, findings)
     _check_key_types(properties, columns, findings)
     _check_partitions(options, columns, findings)
+    check_drift(own.drift, _value_path(model, "drift"), columns, findings)
     checks = _checks(schema, key, findings)
     contract = Contract(
         dataset=dataset,
@@ -147,6 +149,7 @@ def _compile(model: OpenDataContractStandard, path: Path, findings: Findings) ->
         max_delete_share=options.max_delete_share,
         min_share_of_usual=options.min_share_of_usual,
         dialect=own.dialect,
+        drift=own.drift,
     )
     paths = _Paths({c.name: where for where, c in by_path.items() if c is not None}, checks.rules)
     check_enriched(contract, paths.columns, findings)
@@ -276,9 +279,15 @@ def _check_key_column(
     """Check that `keyColumn` of the dialect names a column that is in the file and has no path."""
     if name is None or name in {column.name for column in columns if column.is_sent and column.path is None}:
         return
-    index = [custom.property for custom in model.customProperties or []].index("dialect")
     remedy = "name a column of this contract that is neither derived nor enriched and has no path"
-    findings.add(f"customProperties[{index}].value.keyColumn", f"'{name}' cannot receive the records' keys", remedy)
+    where = f"{_value_path(model, 'dialect')}.keyColumn"
+    findings.add(where, f"'{name}' cannot receive the records' keys", remedy)
+
+
+def _value_path(model: OpenDataContractStandard, name: str) -> str:
+    """The path of the value of a custom property; the first one counts, and without one the path leads to them all."""
+    names = [custom.property for custom in model.customProperties or []]
+    return f"customProperties[{names.index(name)}].value" if name in names else "customProperties"
 
 
 def _checks(schema: SchemaObject, key: tuple[str, ...], findings: Findings) -> CompiledChecks:

@@ -1,12 +1,13 @@
 """One complete check of the warehouse.
 
 What belongs here: the order of the steps: run the checks, store the results, log a summary, publish the pages, and only
-then fail. What does not: the steps themselves.
+then fail. What does not: the steps themselves. `inspect_warehouse` has the first two, for who needs no bucket.
 """
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from include.errors import PipelineError
@@ -14,7 +15,7 @@ from include.quality.evaluate import Evaluator
 from include.quality.inspection import Inspector
 from include.quality.marts import MARTS
 from include.quality.publish import KEPT, publish
-from include.quality.results import purge_results, read_runs, write_results
+from include.quality.results import CheckRun, purge_results, read_runs, write_results
 from include.quality.summary import stop_at_critical, summary
 from include.quality.table_stats import TableStats
 from include.stores.object_store import ObjectStore
@@ -34,6 +35,14 @@ log = logging.getLogger(__name__)
 _LOCK_TIMEOUT = 10
 # All checks of two million rows of sales together take two seconds.
 _STATEMENT_TIMEOUT = 300
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The results of this check of each table, and the last checks of all tables, those of this one included."""
+
+    reports: list[TableReport]
+    runs: Sequence[CheckRun]
 
 
 def check_warehouse(
@@ -57,6 +66,35 @@ def check_warehouse(
         PermanentError: a critical check failed; results and pages are written.
         RetryableError: the warehouse or the bucket does not respond.
     """
+    checked = inspect_warehouse(contracts, warehouse, settings, marts=marts)
+    reports = checked.reports
+    log.info("Quality of the warehouse\n%s", "\n".join(summary(reports)))
+    try:
+        pages = publish(reports, checked.runs, ObjectStore(s3), settings.docs_bucket)
+        log.info("Published %s pages in s3://%s; open index.html", len(pages), settings.docs_bucket)
+    except PipelineError as error:
+        # An unavailable bucket must not hide a critical failure.
+        log.error("The pages were not published. %s", error)
+        stop_at_critical(reports)
+        raise
+    stop_at_critical(reports)
+    return reports
+
+
+def inspect_warehouse(
+    contracts: Sequence[Contract], warehouse: WarehouseConfig, settings: QualitySettings, *, marts: Sequence[Mart] = ()
+) -> Checked:
+    """Check every table and store the results. A failed check raises no error.
+
+    Args:
+        contracts: contracts of the datasets to check.
+        warehouse: the warehouse with the role `transform`.
+        settings: of the checks.
+        marts: tables of analytics to check.
+
+    Raises:
+        RetryableError: the warehouse does not respond.
+    """
     config = warehouse.model_copy(update={"lock_timeout": _LOCK_TIMEOUT, "statement_timeout": _STATEMENT_TIMEOUT})
     evaluator = Evaluator(config)
     with connect(config) as connection:
@@ -69,15 +107,4 @@ def check_warehouse(
         for report in reports:
             write_results(connection, report)
         purge_results(connection, settings.keep_days)
-        runs = read_runs(connection, KEPT)
-    log.info("Quality of the warehouse\n%s", "\n".join(summary(reports)))
-    try:
-        pages = publish(reports, runs, ObjectStore(s3), settings.docs_bucket)
-        log.info("Published %s pages in s3://%s; open index.html", len(pages), settings.docs_bucket)
-    except PipelineError as error:
-        # An unavailable bucket must not hide a critical failure.
-        log.error("The pages were not published. %s", error)
-        stop_at_critical(reports)
-        raise
-    stop_at_critical(reports)
-    return reports
+        return Checked(reports, read_runs(connection, KEPT))

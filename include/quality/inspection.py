@@ -1,8 +1,8 @@
 """Inspect the tables one by one: compare each with its contract and with the ledger.
 
 What belongs here: the rules that are not expectations of the library, and the order of the checks. What does not:
-arithmetic (`volume`), queries (`table_stats`), the library (`evaluate`). A missing, empty or locked table is a result,
-not an error.
+arithmetic (`volume`), distributions (`drift`), queries (`table_stats`), the library (`evaluate`). A missing, empty or
+locked table is a result, not an error.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from include.contracts.model import Contract, Severity
+from include.quality.drift import judge_drift, measure
 from include.quality.marts import SCHEMA as MART_SCHEMA
 from include.quality.marts import Mart, plan_of_mart
 from include.quality.plan import SCHEMA, pattern_of, plan
@@ -104,6 +105,8 @@ class Inspector:
         report.evaluated = self.evaluator.evaluate(checks, SCHEMA, name)
         report.results.extend(result for result, _ in report.evaluated)
         report.results.extend(_unusable(pattern) for pattern in sorted(wanted - patterns))
+        report.drifts = measure(contract, shape.columns, self.now, self.stats, SCHEMA)
+        report.results.extend(judge_drift(contract, report.drifts, SCHEMA))
 
 
 def judge_volume(loads: Loads, settings: QualitySettings) -> CheckResult:

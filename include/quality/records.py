@@ -14,6 +14,8 @@ from include.contracts.model import Severity
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from include.quality.drift import ColumnDrift
+
 
 @dataclass(frozen=True)
 class TableCheck:
@@ -50,12 +52,16 @@ class CheckResult:
 
 @dataclass
 class TableReport:
-    """All results of one table. `evaluated` holds the library's own results for the pages, unordered."""
+    """All results of one table. `evaluated` holds the library's own results for the pages, unordered.
+
+    `drifts` are the comparisons of distributions; what they mean is among the results, too.
+    """
 
     dataset: str
     checked_at: datetime
     results: list[CheckResult] = field(default_factory=list)
     evaluated: list[tuple[CheckResult, Any]] = field(default_factory=list)
+    drifts: list[ColumnDrift] = field(default_factory=list)
 
     def failed(self, severity: Severity | None = None) -> list[CheckResult]:
         """Return the failed checks of one severity, or of all."""

@@ -1,4 +1,4 @@
-"""Results of table checks in ops.quality_result, one row per check.
+"""Results of table checks in ops.quality_result, one row per check, and in ops.drift_result, one row per column.
 
 What belongs here: writing, reading and deleting them. What does not: results of files, which the load writes.
 """
@@ -56,19 +56,37 @@ def write_results(connection: Connection, report: TableReport) -> None:
         }
         for result in report.results
     ]
+    drifts = [
+        {
+            "checked_at": report.checked_at,
+            "dataset": report.dataset,
+            "column_name": drift.column,
+            "kind": drift.kind.value,
+            "window_end": drift.window_end,
+            "reference_rows": drift.reference_rows,
+            "current_rows": drift.current_rows,
+            "psi": drift.psi,
+            "status": drift.status.value,
+        }
+        for drift in report.drifts
+    ]
     with warehouse_errors(), connection.transaction(), connection.cursor() as cursor:
         cursor.executemany(statement("write_quality_result"), rows)
+        cursor.executemany(statement("write_drift_result"), drifts)
 
 
 def purge_results(connection: Connection, keep_days: int) -> int:
     """Delete results of tables that are older than `keep_days`. Results of files stay.
 
     Returns:
-        How many results were deleted.
+        How many results were deleted, of both tables.
     """
+    deleted = 0
     with warehouse_errors():
-        row = connection.execute(statement("purge_quality_results"), {"keep_days": keep_days}).fetchone()
-    return int(row[0]) if row else 0
+        for name in ("purge_quality_results", "purge_drift_results"):
+            row = connection.execute(statement(name), {"keep_days": keep_days}).fetchone()
+            deleted += int(row[0]) if row else 0
+    return deleted
 
 
 def read_runs(connection: Connection, kept: int) -> Sequence[CheckRun]:

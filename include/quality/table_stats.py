@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from psycopg import errors as pg
 from psycopg import sql
@@ -16,7 +16,7 @@ from include.stores.sql_text import quoted, statement
 from include.stores.warehouse import warehouse_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from include.stores.warehouse import Connection
@@ -133,6 +133,11 @@ class TableStats:
                 [quoted(schema)],
             ).fetchone()
         return bool(row and row[0])
+
+    def rows(self, query: sql.Composed, values: Mapping[str, object]) -> list[Any]:
+        """Return the rows of a query about one table."""
+        with _readable():
+            return self._connection.execute(query, values).fetchall()
 
     def usable_patterns(self, patterns: Collection[str]) -> set[str]:
         """Return the patterns that are valid in PostgreSQL. Contracts are written for another regex dialect."""

@@ -50,7 +50,7 @@ MAY_IMPORT = {
         "include.settings",
     },
     "include.cli": {
-        "include.cli", "include.ingestion", "include.streams", "include.sources", "include.samples",
+        "include.cli", "include.ingestion", "include.streams", "include.sources", "include.samples", "include.quality",
         "include.contracts", "include.stores", "include.command_errors", "include.errors", "include.settings",
     },
     "dags": {"include.orchestration", "include.settings"},

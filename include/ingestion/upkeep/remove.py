@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 8
 # Of everything that names a dataset. An entry's events, rejected rows and check results go with the entry.
-_TABLES = ("quality_result", "dataset_column", "incoming_files", "dataset_lock", "file_ingestion_log")
+_TABLES = ("quality_result", "drift_result", "dataset_column", "incoming_files", "dataset_lock", "file_ingestion_log")
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,14 @@ def inactive(filegate: Filegate) -> None:
 
 
 def of_ledger(pipeline: Pipeline) -> list[Row]:
-    tables = ("quality_result", "dataset_column", "incoming_files", "dataset_lock", "file_ingestion_log")
+    tables = (
+        "quality_result",
+        "drift_result",
+        "dataset_column",
+        "incoming_files",
+        "dataset_lock",
+        "file_ingestion_log",
+    )
     return [row for table in tables for row in pipeline.sql(
         "SELECT to_jsonb(t) FROM ops.{ledger} AS t WHERE dataset = %s".replace("{ledger}", table),
         pipeline.contract.dataset,

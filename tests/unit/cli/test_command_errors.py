@@ -57,9 +57,21 @@ MORE = {
 }
 EVERY = {name: (name, *ARGUMENTS.get(name, ())) for name in NAMES} | MORE
 READ_CONTRACTS = {
-    "contract", *MORE, "datasets", "drop", "generate", "produce", "reload", "remove", "reprocess", "schema", "try"
+    "check", "contract", *MORE, "datasets", "drop", "generate", "produce", "reload", "remove", "reprocess", "schema",
+    "try",
 }  # fmt: skip
-READ_LEDGER = ("files", "show", "errors", "reprocess", "reload", "remove", "datasets", "contract diff", "sources")
+READ_LEDGER = (
+    "files",
+    "show",
+    "errors",
+    "reprocess",
+    "reload",
+    "remove",
+    "datasets",
+    "contract diff",
+    "sources",
+    "check",
+)
 ARGUMENTS_OF_LEDGER = {"remove": ("remove", "gone")}  # a dataset with an active contract is refused before
 
 
@@ -89,8 +101,8 @@ def test_wrong_setting_of_the_pipelines_is_named_where_the_environment_names_the
     filegate: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """As in containers, where no platform is asked."""
-    for variable in ("WAREHOUSE_INGEST_PASSWORD", "WAREHOUSE_READER_PASSWORD", "WAREHOUSE_OWNER_PASSWORD"):
-        monkeypatch.setenv(variable, "secret")
+    for role in ("INGEST", "READER", "OWNER", "TRANSFORM"):
+        monkeypatch.setenv(f"WAREHOUSE_{role}_PASSWORD", "secret")
     monkeypatch.setenv("WAREHOUSE_PORT", "1")
     monkeypatch.setenv("KAFKA_BOOTSTRAP", "127.0.0.1:1")
     monkeypatch.setenv("INGEST_MAX_ATTEMPTS", "0")
@@ -106,7 +118,7 @@ def test_wrong_setting_of_the_pipelines_is_named_where_the_environment_names_the
 def test_warehouse_that_does_not_answer_is_named_with_what_to_do(
     filegate: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    for variable in ("WAREHOUSE_INGEST_PASSWORD", "WAREHOUSE_OWNER_PASSWORD"):
+    for variable in ("WAREHOUSE_INGEST_PASSWORD", "WAREHOUSE_OWNER_PASSWORD", "WAREHOUSE_TRANSFORM_PASSWORD"):
         monkeypatch.setenv(variable, "secret")
     monkeypatch.setenv("WAREHOUSE_PORT", "1")
     ended = filegate(*ARGUMENTS_OF_LEDGER.get(name, EVERY[name]))
@@ -126,6 +138,7 @@ UNKNOWN = {
     "produce a dataset": ("produce", "--topic", "x", "--dataset", "slaes", "--rows", "1"),
     "produce to a topic": ("produce", "--topic", "slaes", "--rows", "1"),
     "reload": ("reload", "slaes"),
+    "check": ("check", "--asset", "slaes"),
     "try": ("try", "sales.csv", "--dataset", "slaes"),
     "drop": ("drop", "sales.csv", "--dataset", "slaes"),
 }
@@ -135,7 +148,8 @@ UNKNOWN = {
 def test_unknown_name_ends_with_1_and_the_nearest(
     filegate: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
-    for variable in ("WAREHOUSE_INGEST_PASSWORD", "WAREHOUSE_READER_PASSWORD", "KAFKA_BOOTSTRAP"):
+    needed = ("WAREHOUSE_INGEST_PASSWORD", "WAREHOUSE_READER_PASSWORD", "WAREHOUSE_TRANSFORM_PASSWORD")
+    for variable in (*needed, "KAFKA_BOOTSTRAP"):
         monkeypatch.setenv(variable, "secret")
     ended = filegate(*arguments)
     assert (ended.code, ended.out) == (1, "")
