@@ -11,8 +11,8 @@ define how long each kind of data is kept.
 **Writes**: deletes rows of `ops.rejected_rows`, `ops.quality_result`, `ops.file_event`, `ops.alert`, `ops.source_run`,
 `ops.source_object`; staging tables, staging objects and spool folders that no file in progress owns; log files. Objects
 of `processed/` and `failed/` are deleted only if the settings ask for it. MLflow, `raw.*` and the models are not
-touched. Each task returns the counts of what it deleted. Airflow's own database is cleaned by the service
-`airflow-cleanup`.
+touched. Small files of the lakehouse are merged, snapshots older than LAKE_KEEP_DAYS deleted. Each task returns the
+counts of what it deleted. Airflow's own database is cleaned by the service `airflow-cleanup`.
 
 **On failure**: the warehouse or the bucket did not respond; the task's log gives the reason.
 
@@ -23,6 +23,7 @@ from airflow.sdk import dag
 
 from include.orchestration.alerts import notify_failed_run
 from include.orchestration.defaults import background_args
+from include.orchestration.lake import maintain_files
 from include.orchestration.maintenance import (
     purge_expired,
     remove_leftovers,
@@ -48,6 +49,7 @@ def maintain_platform() -> None:
     remove_leftovers()
     remove_old_objects()
     remove_old_logs()
+    maintain_files()
 
 
 maintain_platform()

@@ -10,7 +10,15 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from local.credentials import Credentials
-from local.services.postgres import COMMON_DATABASES, DATABASES, ROLE_SETTINGS, SESSIONS, role_passwords
+from local.services.postgres import (
+    COMMON_DATABASES,
+    DATABASES,
+    LAKE,
+    ROLE_SETTINGS,
+    SESSIONS,
+    catalogue_statements,
+    role_passwords,
+)
 from local.settings import REPOSITORY
 
 if TYPE_CHECKING:
@@ -38,7 +46,8 @@ def roles_sql() -> str:
     roles = "".join(_role(role, variable) for role, variable in password_variables().items())
     databases = "".join(_database(database) for database in DATABASES)
     closed = "".join(f"REVOKE CONNECT, TEMPORARY ON DATABASE {name} FROM PUBLIC;\n" for name in COMMON_DATABASES)
-    return f"{_HEAD}\n{roles}\n{closed}\n{databases}".rstrip() + "\n"
+    catalogue = "".join(f"{statement};\n" for statement in catalogue_statements())
+    return f"{_HEAD}\n{roles}\n{closed}\n{databases}\\connect {LAKE}\n{catalogue}"
 
 
 def _role(role: str, variable: str) -> str:

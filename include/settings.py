@@ -88,6 +88,11 @@ class StoreSettings(Settings):
     warehouse_reader_password: SecretStr = Field(SecretStr(""), description="password of that role")
     warehouse_owner_user: str = Field("warehouse_owner", description="role of the migrations")
     warehouse_owner_password: SecretStr = Field(SecretStr(""), description="password of that role")
+    warehouse_lake_database: str = Field("lake", description="the lakehouse's catalogue, on the same server")
+    warehouse_lake_reader_user: str = Field("lake_reader", description="role that may only read the catalogue")
+    warehouse_lake_reader_password: SecretStr = Field(SecretStr(""), description="password of that role")
+    s3_lake_reader_access_key_id: str = Field("lake-reader", description="access key that may only read the lakehouse")
+    s3_lake_reader_secret_access_key: SecretStr = Field(SecretStr(""), description="its secret")
     kafka_bootstrap: str = Field("127.0.0.1:9092", description="the Kafka-protocol broker, host:port")
 
     def s3(self) -> S3Config:
@@ -208,6 +213,18 @@ class QualitySettings(Settings):
     keep_days: int = Field(
         90, ge=1, description="older results of tables are deleted; results of files: RETENTION_FILE_RESULTS_DAYS"
     )
+
+
+class LakeSettings(Settings):
+    """The lakehouse: tables of contracts with `lake`, kept as Parquet files. Each name is read from LAKE_<NAME>."""
+
+    model_config = SettingsConfigDict(title="Lakehouse", env_prefix="LAKE_")
+
+    memory_mb: int = Field(1024, ge=256, description="megabytes that DuckDB may use in a process; more goes to disk")
+    keep_days: float = Field(30.0, gt=0, description="how far back time travel reaches; older snapshots are deleted")
+
+    bucket: str = constant("lake", description="bucket of the Parquet files")
+    writer_hours: float = constant(24.0, gt=0, description="longer than any update: younger files are never deleted")
 
 
 class AlertSettings(Settings):
@@ -359,5 +376,6 @@ stream_settings = lru_cache(maxsize=1)(StreamSettings)
 source_settings = lru_cache(maxsize=1)(SourceSettings)
 training_settings = lru_cache(maxsize=1)(TrainingSettings)
 quality_settings = lru_cache(maxsize=1)(QualitySettings)
+lake_settings = lru_cache(maxsize=1)(LakeSettings)
 alert_settings = lru_cache(maxsize=1)(AlertSettings)
 retention_settings = lru_cache(maxsize=1)(RetentionSettings)

@@ -66,9 +66,21 @@ def _common(platform: Platform) -> dict[str, str]:
         "WAREHOUSE_HOST": reader.host,
         "WAREHOUSE_PORT": str(reader.port),
         "WAREHOUSE_DATABASE": reader.database,
+        **_lake(platform),
         "KAFKA_BOOTSTRAP": airflow.library_variables(settings, credentials)["KAFKA_BOOTSTRAP"],
         "ML_API_URL": ml_api.url(settings),
         "MLFLOW_TRACKING_URI": mlflow.url(settings),
+    }
+
+
+def _lake(platform: Platform) -> dict[str, str]:
+    reader = platform.lake_config()
+    return {
+        "WAREHOUSE_LAKE_DATABASE": reader.catalogue.database,
+        "WAREHOUSE_LAKE_READER_USER": reader.catalogue.user,
+        "WAREHOUSE_LAKE_READER_PASSWORD": reader.catalogue.password.get_secret_value(),
+        "S3_LAKE_READER_ACCESS_KEY_ID": reader.objects.access_key_id,
+        "S3_LAKE_READER_SECRET_ACCESS_KEY": reader.objects.secret_access_key.get_secret_value(),
     }
 
 

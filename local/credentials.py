@@ -57,6 +57,9 @@ class Credentials:
     s3_admin_secret_access_key: str
     mlflow_s3_secret_access_key: str
     kafka_s3_secret_access_key: str
+    warehouse_lake_owner_password: str
+    warehouse_lake_reader_password: str
+    s3_lake_reader_secret_access_key: str
 
     s3_access_key_id: str = "platform"
     mlflow_s3_access_key_id: str = "mlflow"

@@ -16,6 +16,7 @@ from include.settings import (
     AlertMailSettings,
     AlertSettings,
     IngestSettings,
+    LakeSettings,
     MlServiceSettings,
     QualitySettings,
     RetentionSettings,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 PIPELINE_MODELS: tuple[type[BaseSettings], ...] = (
     IngestSettings, StreamSettings, MlServiceSettings, SourceSettings, TrainingSettings,
-    QualitySettings, RetentionSettings, AlertSettings, AlertMailSettings,
+    QualitySettings, LakeSettings, RetentionSettings, AlertSettings, AlertMailSettings,
 )  # fmt: skip
 MODELS: tuple[type[BaseSettings], ...] = (PlatformSettings, *PIPELINE_MODELS, StoreSettings)
 # Defaults that depend on the machine, as they are documented.

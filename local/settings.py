@@ -65,6 +65,7 @@ OF_PIPELINES = (
     "SOURCES_",
     "TRAINING_",
     "QUALITY_",
+    "LAKE_",
     "RETENTION_",
     "ALERTS_",
 )

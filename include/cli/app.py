@@ -39,6 +39,7 @@ _COMMANDS = (
     Command(_CONTRACTS, "datasets", "include.cli.datasets:app.datasets", "every dataset: contract, table, last file"),
     Command(_CONTRACTS, "check", "include.cli.check:app", "check the tables now; exit code 1 if one is wrong"),
     Command(_CONTRACTS, "remove", "include.cli.remove:app", "remove a dataset: table, ledger entries, files"),
+    Command(_CONTRACTS, "lake", "include.cli.lake:app", "read the lakehouse: one query, or a shell"),
     Command(_SOURCES, "sources", "include.cli.sources:app.sources", "every source: dataset, schedule, last run"),
     Command(_SOURCES, "source", "include.cli.sources:source", "check sources, draft contracts", reads_settings=True),
     Command(_STREAMS, "produce", "include.cli.streams:app.produce", "publish rows as messages", "KAFKA_BOOTSTRAP"),

@@ -64,6 +64,9 @@ def _overview(contract: Contract) -> str:
         properties["Drift"] = f"{columns}: the last 7 days are compared with the 28 before, by `{contract.drift.time}`"
     if contract.freshness_hours is not None:
         properties["Freshness"] = f"new data at least every {contract.freshness_hours:g} hours"
+    if contract.lake is not None:
+        parts = ", ".join(f"`{part}`" for part in contract.lake.partition_by)
+        properties["Lakehouse"] = f"`lake.raw.{contract.dataset}`" + (f", partitioned by {parts}" if parts else "")
     return properties_table(properties)
 
 

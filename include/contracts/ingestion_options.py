@@ -1,4 +1,4 @@
-"""Reads the dataset's custom properties: `ingestion`, with the options of loading, `dialect` and `drift` (see there).
+"""Reads the dataset's custom properties: `ingestion`, with the options of loading; `dialect`, `drift`, `lake` elsewhere.
 
 What belongs here: options of a dataset that the standard has no field for. What does not: options of a column.
 """
@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from include.contracts.dialect import Dialect, read_dialect
 from include.contracts.drift import Drift, read_drift
 from include.contracts.file_patterns import MAX_PATTERNS, pattern_fault
+from include.contracts.lake_option import read_lake
 from include.contracts.model import (
     APPEND_KEY,
     MAX_DELETE_SHARE,
     Deletes,
     ErrorBudget,
+    LakeOptions,
     Mode,
     OnDuplicate,
     UnknownColumns,
@@ -73,11 +75,12 @@ class DatasetProperties:
     ingestion: IngestionOptions = field(default_factory=IngestionOptions)
     dialect: Dialect = field(default_factory=Dialect)
     drift: Drift | None = None
+    lake: LakeOptions | None = None
 
 
 def read_properties(model: OpenDataContractStandard, findings: Findings) -> DatasetProperties:
     """The custom properties of a contract; all options have defaults."""
-    readers = {"ingestion": _options, "dialect": read_dialect, "drift": read_drift}
+    readers = {"ingestion": _options, "dialect": read_dialect, "drift": read_drift, "lake": read_lake}
     found: dict[str, Any] = {}
     for index, custom in enumerate(model.customProperties or []):
         name, path = custom.property, f"customProperties[{index}]"

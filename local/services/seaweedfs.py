@@ -47,14 +47,17 @@ _PARTS = ("master", "volume", "filer")
 _GRPC_ALONE = ("s3", "worker", "client", "mq", "msg_broker", "msg_agent")
 _LIFETIME = dt.timedelta(days=3650)
 _ON_BUCKET = ("Read", "Write", "List", "Tagging")
+READ_ONLY = ("Read", "List")
 
 
 class Identity:
     """An access key of the S3 server and the buckets that it may use; `*` in a bucket's name matches any text."""
 
-    def __init__(self, key: str, secret: str, buckets: Iterable[str] | None) -> None:
+    def __init__(
+        self, key: str, secret: str, buckets: Iterable[str] | None, rights: tuple[str, ...] = _ON_BUCKET
+    ) -> None:
         """Store the key. With None as buckets it may use and create all buckets."""
-        self._key, self._secret, self._buckets = key, secret, buckets
+        self._key, self._secret, self._buckets, self._rights = key, secret, buckets, rights
 
     def entry(self) -> dict[str, object]:
         """Return the entry in the server's `identities.json`."""
@@ -68,7 +71,9 @@ class Identity:
         if self._buckets is None:
             return ["Admin", *_ON_BUCKET]
         # A wildcard includes the right to create buckets, since no bucket may match yet.
-        return [f"{action}:{name}" for name in self._buckets for action in (("Admin",) if "*" in name else _ON_BUCKET)]
+        return [
+            f"{action}:{name}" for name in self._buckets for action in (("Admin",) if "*" in name else self._rights)
+        ]
 
 
 def command(settings: PlatformSettings) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from local.services import (
     bucket,
     bucket_import,
     dbt_manifest,
+    lake,
     ml_api,
     mlflow,
     postgres,
@@ -39,6 +40,7 @@ from local.supervisor.supervision import ProgramState, Supervisor
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from include.lake.config import LakeConfig
     from local.services.service import Service
 
 POSTGRES, S3, KAFKA, ML_API, MLFLOW = "postgres", "s3", "kafka", ml_api.NAME, mlflow.NAME
@@ -87,6 +89,10 @@ class Platform:
             user=user,
             password=postgres.role_passwords(self.credentials)[user],
         )
+
+    def lake_config(self, *, writes: bool = False) -> LakeConfig:
+        """Return addresses and logins of the lake: its reader's, or its owner's and the pipelines' key."""
+        return lake.lake_config(self.settings, self.credentials, writes=writes)
 
     def services(self) -> list[Service]:
         """Return every service in start order."""

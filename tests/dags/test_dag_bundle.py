@@ -37,6 +37,7 @@ SIBLINGS = {
     "transform_warehouse": "AssetOrTimeSchedule",
     "update_live_marts": "AssetOrTimeSchedule",
     "check_quality": "AssetOrTimeSchedule",
+    "update_lake": "AssetOrTimeSchedule",
     "train_commit_model": "AssetOrTimeSchedule",
 }
 COLLECT = {f"collect_{path.stem}" for path in (ROOT / "sources").glob("*.y*ml")}
@@ -374,7 +375,7 @@ def test_of_the_shipped_sources_only_commits_are_collected_without_being_unpause
 
 def test_failed_runs_without_another_alert_notify(dags: dict) -> None:
     """In the other DAGs a task sends the alert for files, messages or checks."""
-    of_runs = {"maintain_platform", "transform_warehouse", "train_commit_model", "update_live_marts"}
+    of_runs = {"maintain_platform", "transform_warehouse", "train_commit_model", "update_lake", "update_live_marts"}
     assert {dag_id: dag["on_failure"] for dag_id, dag in dags.items() if dag["on_failure"]} == {
         **dict.fromkeys(of_runs, "notify_failed_run"),
         **dict.fromkeys(COLLECT, "notify_failed_source"),

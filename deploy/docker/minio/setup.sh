@@ -1,5 +1,6 @@
 #!/bin/sh
-# Creates the buckets and two users: the pipelines' user and MLflow's user may use only their own buckets.
+# Creates the buckets and three users: the pipelines' user and MLflow's user may use only their own buckets, and the
+# reader of the lakehouse may only read one.
 # Idempotent: runs at every start and sets a new password from .env. Needs a POSIX shell, mc, mkdir and printf; the
 # image has few other tools. mc reads the address of the store from MC_HOST_store.
 set -euf
@@ -17,10 +18,16 @@ policy() {  # the policy for the given buckets: list them, read, write and delet
    "s3:ListMultipartUploadParts"], "Resource": [%s]}]}\n' "$buckets" "$objects"
 }
 
-user() {  # name, password, buckets: the policy has the user's name
-  name="$1" password="$2"
-  shift 2
-  policy "$@" > "$MC_CONFIG_DIR/$name.json"
+readonly_policy() {  # the policy for one bucket: list it and read its objects
+  printf '{"Version": "2012-10-17", "Statement": [
+  {"Effect": "Allow", "Action": ["s3:ListBucket", "s3:GetBucketLocation"], "Resource": ["arn:aws:s3:::%s"]},
+  {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": ["arn:aws:s3:::%s/*"]}]}\n' "$1" "$1"
+}
+
+user() {  # name, password, policy or readonly_policy, buckets: the policy has the user's name
+  name="$1" password="$2" rights="$3"
+  shift 3
+  "$rights" "$@" > "$MC_CONFIG_DIR/$name.json"
   mc admin policy create store "$name" "$MC_CONFIG_DIR/$name.json"
   # Through standard input, because arguments are visible in the process list.
   printf '%s\n%s\n' "$name" "$password" | mc admin user add store
@@ -42,5 +49,6 @@ for bucket in $S3_BUCKETS "$MLFLOW_S3_BUCKET"; do
   case "$bucket" in *"*"*) ;; *) mc mb --ignore-existing "store/$bucket" ;; esac  # a pattern is no bucket
 done
 # shellcheck disable=SC2086 - bucket names have no spaces and are separate arguments
-user "$S3_ACCESS_KEY_ID" "$S3_SECRET_ACCESS_KEY" $S3_BUCKETS
-user "$MLFLOW_S3_ACCESS_KEY_ID" "$MLFLOW_S3_SECRET_ACCESS_KEY" "$MLFLOW_S3_BUCKET"
+user "$S3_ACCESS_KEY_ID" "$S3_SECRET_ACCESS_KEY" policy $S3_BUCKETS
+user "$MLFLOW_S3_ACCESS_KEY_ID" "$MLFLOW_S3_SECRET_ACCESS_KEY" policy "$MLFLOW_S3_BUCKET"
+user "$S3_LAKE_READER_ACCESS_KEY_ID" "$S3_LAKE_READER_SECRET_ACCESS_KEY" readonly_policy lake
