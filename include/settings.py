@@ -21,6 +21,7 @@ from include.settings_base import Settings, constant
 _REPOSITORY = Path(__file__).resolve().parents[1]
 CONTRACTS_DIR = _REPOSITORY / "contracts"
 SOURCES_DIR = _REPOSITORY / "sources"
+FEATURES_DIR = _REPOSITORY / "features"
 DBT_PROJECT = _REPOSITORY / "dbt"
 
 
@@ -82,7 +83,7 @@ class StoreSettings(Settings):
     warehouse_database: str = Field("warehouse", description="its database")
     warehouse_ingest_user: str = Field("ingest", description="role of the pipelines")
     warehouse_ingest_password: SecretStr = Field(SecretStr(""), description="password of that role")
-    warehouse_transform_user: str = Field("transform", description="role of the transformations and checks")
+    warehouse_transform_user: str = Field("transform", description="role of transformations, features and checks")
     warehouse_transform_password: SecretStr = Field(SecretStr(""), description="password of that role")
     warehouse_reader_user: str = Field("reader", description="role that may only read")
     warehouse_reader_password: SecretStr = Field(SecretStr(""), description="password of that role")

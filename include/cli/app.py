@@ -15,6 +15,7 @@ from include.cli.platform_access import has_platform
 from include.command_errors import no_traceback
 
 _FILES, _CONTRACTS, _SOURCES, _STREAMS = "Files", "Contracts and datasets", "Sources", "Streams"
+_FEATURES = "Features"
 _COMMANDS = (
     Command(_FILES, "files", "include.cli.files:app.files", "the newest files and what became of them"),
     Command(_FILES, "show", "include.cli.files:app.show", "everything the ledger holds of a file"),
@@ -42,6 +43,12 @@ _COMMANDS = (
     Command(_CONTRACTS, "lake", "include.cli.lake:app", "read the lakehouse: one query, or a shell"),
     Command(_SOURCES, "sources", "include.cli.sources:app.sources", "every source: dataset, schedule, last run"),
     Command(_SOURCES, "source", "include.cli.sources:source", "check sources, draft contracts", reads_settings=True),
+    Command(
+        _FEATURES,
+        "features",
+        "include.cli.features:app",
+        "describe, build, fit or sample features for models",
+    ),
     Command(_STREAMS, "produce", "include.cli.streams:app.produce", "publish rows as messages", "KAFKA_BOOTSTRAP"),
     Command(
         _STREAMS,

@@ -100,6 +100,7 @@ class Code(StrEnum):
     # the work itself
     CONTRACT_INVALID = "contract-invalid"
     SOURCE_INVALID = "source-invalid"
+    FEATURES_INVALID = "features-invalid"
     WORKER_DIED = "worker-died"
     TARGET_LOCKED = "target-locked"
     WAITING_FOR_LOADER = "waiting-for-loader"

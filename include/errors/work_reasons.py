@@ -26,6 +26,13 @@ WORK = {
         "Correct it; Airflow's import error and `filegate source check` have the place and remedy.",
         retried=_NOT_A_FAILURE,
     ),
+    Code.FEATURES_INVALID: Reason(
+        Kind.WORK,
+        "Features invalid",
+        "The definition of features cannot be used: its view is not built.",
+        "Correct it; `filegate features describe` has the place and remedy.",
+        retried=_NOT_A_FAILURE,
+    ),
     Code.WORKER_DIED: Reason(
         Kind.WORK,
         "Worker died",

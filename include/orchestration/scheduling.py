@@ -64,6 +64,11 @@ def features() -> Asset:
     )
 
 
+def feature_view(name: str) -> Asset:
+    """Return the asset whose events say that rows of features.<name> were computed."""
+    return Asset(name=f"features.{name}", uri=f"postgres://warehouse/warehouse/features/{name}", group="features")
+
+
 def events_or_clock(assets: BaseAsset | list[Asset]) -> AssetOrTimeSchedule:
     """Return a schedule by asset events, and by time for events that were missed."""
     return AssetOrTimeSchedule(timetable=DeltaTriggerTimetable(PAUSE), assets=assets)

@@ -25,6 +25,7 @@ from include.samples.keys import (
     spelled,
     sql_list,
 )
+from include.samples.project_data import project_values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,7 +98,11 @@ class Vintage:
 
 def source_query(contract: Contract, vintage: Vintage, rows_from: str, columns: list[Column]) -> str:
     """A query that yields `columns` for every row (p, o, r) of `rows_from`, in its order."""
-    made = [(column, _expression(contract, column, index, vintage)) for index, column in enumerate(contract.columns)]
+    known = project_values(contract, vintage.seed, vintage.version)
+    made = [
+        (column, known.get(column.name) or _expression(contract, column, index, vintage))
+        for index, column in enumerate(contract.columns)
+    ]
     base = ", ".join(
         f"CAST({expression} AS {column.duckdb_type}) AS {quoted(column.name)}"
         for column, expression in made

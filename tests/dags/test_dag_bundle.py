@@ -21,8 +21,8 @@ pytestmark = pytest.mark.dags
 ROOT = Path(__file__).parents[2]
 CONTRACTS = ROOT / "contracts"
 DATASETS = [
-    "commits", "crypto_candles", "crypto_prices", "github_events", "inventory", "issues", "sales", "transactions",
-    "weather", "weather_now",
+    "activity", "commits", "crypto_candles", "crypto_prices", "github_events", "inventory", "issues", "projects",
+    "sales", "tasks", "teams", "transactions", "users", "weather", "weather_now",
 ]  # fmt: skip
 INGEST = {f"ingest_{dataset}" for dataset in DATASETS}
 # Topics, and the dataset of each.
@@ -36,6 +36,7 @@ UPKEEP = {"maintain_platform", "reprocess_failed", "sweep_unmatched"}
 SIBLINGS = {
     "transform_warehouse": "AssetOrTimeSchedule",
     "update_live_marts": "AssetOrTimeSchedule",
+    "build_features": "AssetOrTimeSchedule",
     "check_quality": "AssetOrTimeSchedule",
     "update_lake": "AssetOrTimeSchedule",
     "train_commit_model": "AssetOrTimeSchedule",
@@ -297,6 +298,7 @@ def test_each_chained_dag_waits_for_the_asset_events_of_the_one_before(dags: dic
     assert waits == {
         "transform_warehouse": {f"raw.{dataset}" for dataset in DATASETS},
         "update_live_marts": {"raw.crypto_prices", "raw.weather", "raw.github_events"},
+        "build_features": {"raw.activity", "raw.projects", "raw.tasks", "raw.teams", "raw.users"},
         "check_quality": {"analytics.marts"},
         "train_commit_model": {"analytics.ml_features"},
     }
@@ -307,6 +309,14 @@ def test_each_chained_dag_waits_for_the_asset_events_of_the_one_before(dags: dic
         assert waits[dag_id] <= set(sources), dag_id
     assert sources["analytics.marts"] == sources["analytics.ml_features"] == "transform_warehouse"
     assert sources["raw.commits"] == "ingest_commits"
+
+
+def test_features_have_a_task_for_each_view_with_its_asset(dags: dict) -> None:
+    tasks = dags["build_features"]["tasks"]
+    views = {path.stem for path in (ROOT / "features").glob("*.yaml")} - {"shared"}
+    assert {name: task["outlets"] for name, task in tasks.items()} == {
+        f"build_{view}": [f"features.{view}"] for view in views
+    }
 
 
 def test_schedule_of_the_chained_dags_is_a_setting(look: Look, dags: dict) -> None:
@@ -375,7 +385,10 @@ def test_of_the_shipped_sources_only_commits_are_collected_without_being_unpause
 
 def test_failed_runs_without_another_alert_notify(dags: dict) -> None:
     """In the other DAGs a task sends the alert for files, messages or checks."""
-    of_runs = {"maintain_platform", "transform_warehouse", "train_commit_model", "update_lake", "update_live_marts"}
+    of_runs = {
+        "build_features", "maintain_platform", "transform_warehouse", "train_commit_model", "update_lake",
+        "update_live_marts",
+    }
     assert {dag_id: dag["on_failure"] for dag_id, dag in dags.items() if dag["on_failure"]} == {
         **dict.fromkeys(of_runs, "notify_failed_run"),
         **dict.fromkeys(COLLECT, "notify_failed_source"),

@@ -44,13 +44,16 @@ MAY_IMPORT = {
     },
     "include.alerts": {"include.alerts", "include.errors", "include.settings"},
     "include.ml": {"include.ml", "include.stores", "include.errors", "include.settings"},
+    "include.features": {
+        "include.features", "include.contracts", "include.stores", "include.errors", "include.settings"
+    },
     "include.quality": {
         "include.quality", "include.contracts", "include.stores", "include.errors", "include.settings"
     },
     "include.orchestration": {
         "include.orchestration", "include.ingestion", "include.streams", "include.sources", "include.ml",
-        "include.alerts", "include.quality", "include.lake", "include.contracts", "include.stores", "include.errors",
-        "include.settings",
+        "include.alerts", "include.quality", "include.lake", "include.features", "include.contracts", "include.stores",
+        "include.errors", "include.settings",
     },
     "include.cli": {
         "include.cli", "include.ingestion", "include.streams", "include.sources", "include.samples", "include.quality",

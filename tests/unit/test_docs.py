@@ -48,7 +48,7 @@ def test_every_setting_is_explained() -> None:
 
 
 # Tables of every code, setting and key of a definition, which grow with the code.
-TABLES = {"configuration.md", "reason-codes.md", "sources.md"}
+TABLES = {"configuration.md", "features.md", "reason-codes.md", "sources.md"}
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 
 

@@ -33,6 +33,7 @@ ARGUMENTS = {
     "contract": ("check",),
     "drop": ("sales.csv",),
     "errors": ("1",),
+    "features": ("build",),
     "generate": ("sales", "--out", "x.csv"),
     "logs": ("postgres",),
     "produce": ("--topic", "sales", "--rows", "1"),

@@ -19,8 +19,8 @@ def catalog() -> Catalog:
 
 def test_shipped_contracts_are_all_sound(catalog: Catalog) -> None:
     assert sorted(catalog.contracts) == [
-        "commits", "crypto_candles", "crypto_prices", "github_events", "inventory", "issues", "sales", "transactions",
-        "weather", "weather_now",
+        "activity", "commits", "crypto_candles", "crypto_prices", "github_events", "inventory", "issues", "projects",
+        "sales", "tasks", "teams", "transactions", "users", "weather", "weather_now",
     ]  # fmt: skip
     assert catalog.broken == ()
 

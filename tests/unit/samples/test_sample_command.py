@@ -26,7 +26,7 @@ def test_command_writes_the_file_and_reports_its_faults(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["slaes"], "datasets: commits, crypto_candles, crypto_prices, github_events, inventory"),
+        (["slaes"], "datasets: activity, commits, crypto_candles, crypto_prices, github_events, inventory"),
         (["sales", "--bad", "wrong"], "'wrong' is no kind of badness"),
         (["sales", "--bad", "bad-uuid"], "this dataset cannot have bad-uuid"),
         (["sales", "--bad", "bad-date:999999999999"], "999,999,999,999 bad rows do not fit into 10,000 rows"),

@@ -1,0 +1,14 @@
+"""Features for models: their schema, the parameters of normalisation, and what the last builds saw."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0021"
+down_revision = "0020"
+
+
+def upgrade() -> None:
+    """Run the SQL file of the same name, on the driver's own cursor: it takes many statements and a bare %."""
+    with op.get_bind().connection.cursor() as cursor:
+        cursor.execute(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))
