@@ -1,4 +1,4 @@
-"""Reads the dataset's custom properties: `ingestion`, with the options of loading; `dialect`, `drift`, `lake` elsewhere.
+"""Reads the custom properties of a dataset: `ingestion`, with the options of loading; `dialect`, `drift`, `lake`.
 
 What belongs here: options of a dataset that the standard has no field for. What does not: options of a column.
 """

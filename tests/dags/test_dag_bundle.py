@@ -386,7 +386,11 @@ def test_of_the_shipped_sources_only_commits_are_collected_without_being_unpause
 def test_failed_runs_without_another_alert_notify(dags: dict) -> None:
     """In the other DAGs a task sends the alert for files, messages or checks."""
     of_runs = {
-        "build_features", "maintain_platform", "transform_warehouse", "train_commit_model", "update_lake",
+        "build_features",
+        "maintain_platform",
+        "transform_warehouse",
+        "train_commit_model",
+        "update_lake",
         "update_live_marts",
     }
     assert {dag_id: dag["on_failure"] for dag_id, dag in dags.items() if dag["on_failure"]} == {
