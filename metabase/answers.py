@@ -81,8 +81,8 @@ def _note(error: psycopg.Error, config: WarehouseConfig) -> str:
     match error:
         case pg.UndefinedTable() | pg.InvalidSchemaName() | pg.UndefinedColumn():
             return (
-                f"Not built yet: {message}. Type `filegate run transform_warehouse`, or wait: dbt builds it after the "
-                "next load."
+                f"Not built yet: {message}. Type `filegate run transform_warehouse` (live sources: "
+                "`filegate run update_live_marts`), or wait: dbt builds it after the next load."
             )
         case pg.QueryCanceled():
             return f"No answer within {config.statement_timeout} seconds: {message}."

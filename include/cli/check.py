@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from include.quality.marts import Mart
     from include.quality.records import CheckResult, TableReport
 
-_OUTCOMES = ("passed", "info", "warning", "critical")
+_OUTCOMES = ("passed", "skipped", "info", "warning", "critical")
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -30,7 +30,10 @@ def check(
     dataset: Annotated[
         str | None,
         typer.Option(
-            "--dataset", "--asset", metavar="NAME", help="One dataset or mart, or the first word of several: crypto."
+            "--dataset",
+            "--asset",
+            metavar="NAME",
+            help="One dataset with its marts, one mart, or the first word of several: crypto.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of text.")] = False,
@@ -63,6 +66,8 @@ def check(
 def _selected(contracts: Catalog, name: str | None) -> tuple[list[Contract], list[Mart], list[str]]:
     """The contracts and marts with this name, or else those whose first words it is, and broken contracts among them.
 
+    The marts that are built on a chosen dataset are chosen with it.
+
     Raises:
         SystemExit: there are none, or the contract of this name is broken or a draft.
     """
@@ -76,10 +81,11 @@ def _selected(contracts: Catalog, name: str | None) -> tuple[list[Contract], lis
     if bare in marts:
         return [], [marts[bare]], []
     if name in contracts.names:
-        return [found_in(contracts, name, drafts=False)], [], []
+        return [found_in(contracts, name, drafts=False)], [mart for mart in MARTS if mart.dataset == name], []
     start = f"{name}_"
     chosen = [contract for dataset, contract in contracts.contracts.items() if dataset.startswith(start)]
-    built = [mart for table, mart in marts.items() if table.startswith(start)]
+    names = {contract.dataset for contract in chosen}
+    built = [mart for table, mart in marts.items() if table.startswith(start) or mart.dataset in names]
     cut = [dataset for dataset in broken if dataset.startswith(start)]
     if not (chosen or built or cut):
         unknown(name, {*contracts.contracts, *marts}, "there is no dataset or mart")
@@ -87,6 +93,8 @@ def _selected(contracts: Catalog, name: str | None) -> tuple[list[Contract], lis
 
 
 def _outcome(result: CheckResult) -> str:
+    if result.skipped:
+        return "skipped"
     return "passed" if result.success else str(result.severity)
 
 

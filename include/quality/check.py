@@ -81,6 +81,27 @@ def check_warehouse(
     return reports
 
 
+def check_without_pages(
+    contracts: Sequence[Contract], warehouse: WarehouseConfig, settings: QualitySettings, *, marts: Sequence[Mart]
+) -> list[TableReport]:
+    """Check every table, store the results and log a summary. The next pages show the results, too.
+
+    Args:
+        contracts: contracts of the datasets to check.
+        warehouse: the warehouse with the role `transform`.
+        settings: of the checks.
+        marts: tables of analytics to check.
+
+    Raises:
+        PermanentError: a critical check failed; the results are written.
+        RetryableError: the warehouse does not respond.
+    """
+    reports = inspect_warehouse(contracts, warehouse, settings, marts=marts).reports
+    log.info("Quality of %s tables\n%s", len(reports), "\n".join(summary(reports)))
+    stop_at_critical(reports)
+    return reports
+
+
 def inspect_warehouse(
     contracts: Sequence[Contract], warehouse: WarehouseConfig, settings: QualitySettings, *, marts: Sequence[Mart] = ()
 ) -> Checked:

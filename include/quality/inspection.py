@@ -224,12 +224,14 @@ def _missing_mart(mart: Mart) -> CheckResult:
         success=False,
         observed="no such table",
         expected=f"{MART_SCHEMA}.{mart.table}, because {source} has rows",
-        remedy="Run the DAG transform_warehouse",
+        remedy=f"Run the DAG {mart.dag_id}",
     )
 
 
 def _no_data(observed: str) -> CheckResult:
-    return CheckResult("has_data", None, Severity.INFO, success=True, observed=observed, expected="data, eventually")
+    return CheckResult(
+        "has_data", None, Severity.INFO, success=True, observed=observed, expected="data, eventually", skipped=True
+    )
 
 
 def _unreadable(schema: str, table: str, error: UnreadableTableError) -> CheckResult:

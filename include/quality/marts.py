@@ -30,6 +30,11 @@ class Mart:
     dag_id: str = "transform_warehouse"
 
     @property
+    def dataset(self) -> str:
+        """Return the dataset whose rows its source has."""
+        return self.source[1].removeprefix("stg_")
+
+    @property
     def shows_a_transformation(self) -> bool:
         """Return whether rows in the source prove that the transformations ran. The ledger has rows without them."""
         return self.source[0] == STAGING_SCHEMA
@@ -53,6 +58,7 @@ MARTS = (
     Mart("activity_by_hour", ("weekday", "hour"), (STAGING_SCHEMA, "stg_github_events"), _LIVE),
     Mart("ingestion_health", ("dataset", "claimed_on"), ("ops", "file_ingestion_log")),
 )
+LIVE_MARTS = tuple(mart for mart in MARTS if mart.dag_id == _LIVE)
 
 
 def plan_of_mart(mart: Mart, present: tuple[str, ...]) -> list[TableCheck]:

@@ -34,7 +34,7 @@ class TableCheck:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The result of one check: a row of ops.quality_result."""
+    """The result of one check: a row of ops.quality_result. A `skipped` one had nothing to check: a success."""
 
     expectation: str
     column: str | None
@@ -43,6 +43,7 @@ class CheckResult:
     observed: str
     expected: str
     remedy: str = ""
+    skipped: bool = False
 
     @property
     def name(self) -> str:
@@ -69,11 +70,12 @@ class TableReport:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Return the number of checks by outcome."""
+        """Return the number of checks by outcome. Skipped ones are among the passed."""
         failed = Counter(result.severity for result in self.failed())
         return {
             "checks": len(self.results),
             "passed": sum(result.success for result in self.results),
+            "skipped": sum(result.skipped for result in self.results),
             "critical": failed[Severity.CRITICAL],
             "warnings": failed[Severity.WARNING],
             "infos": failed[Severity.INFO],

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from include.quality.records import CheckResult, TableReport
 
-_HEADS = ("dataset", "checks", "passed", "warnings", "critical")
+_HEADS = ("dataset", "checks", "passed", "skipped", "warnings", "critical")
 _ORDER = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 

@@ -38,6 +38,7 @@ SIBLINGS = {
     "update_live_marts": "AssetOrTimeSchedule",
     "build_features": "AssetOrTimeSchedule",
     "check_quality": "AssetOrTimeSchedule",
+    "check_live_sources": "DeltaTriggerTimetable",
     "update_lake": "AssetOrTimeSchedule",
     "train_commit_model": "AssetOrTimeSchedule",
 }
@@ -300,6 +301,7 @@ def test_each_chained_dag_waits_for_the_asset_events_of_the_one_before(dags: dic
         "update_live_marts": {"raw.crypto_prices", "raw.weather", "raw.github_events"},
         "build_features": {"raw.activity", "raw.projects", "raw.tasks", "raw.teams", "raw.users"},
         "check_quality": {"analytics.marts"},
+        "check_live_sources": set(),
         "train_commit_model": {"analytics.ml_features"},
     }
     sources = {
@@ -321,7 +323,8 @@ def test_features_have_a_task_for_each_view_with_its_asset(dags: dict) -> None:
 
 def test_schedule_of_the_chained_dags_is_a_setting(look: Look, dags: dict) -> None:
     changed = look(QUALITY_SCHEDULE_MINUTES="9")["dags"]
-    assert (dags["check_quality"]["pause"], changed["check_quality"]["pause"]) == (15 * 60, 9 * 60)
+    for dag_id in ("check_quality", "check_live_sources"):
+        assert (dags[dag_id]["pause"], changed[dag_id]["pause"]) == (15 * 60, 9 * 60)
 
 
 def test_transformation_has_a_task_for_each_model_in_dependency_order(dags: dict) -> None:

@@ -14,6 +14,7 @@ import pytest
 TESTS = Path(__file__).parents[2]
 sys.path[1:1] = [str(TESTS / folder) for folder in ("integration/warehouse", "unit/stores")]
 
+import live_marts  # noqa: E402
 from dbt_project import Warehouse  # noqa: E402
 from faulty_ml_service import FaultyMlService  # noqa: E402
 from own_platform import own_platform  # noqa: E402
@@ -52,6 +53,9 @@ def filled(empty: Platform, tmp_path_factory: pytest.TempPathFactory) -> Warehou
         )
         warehouse.send("commits", "commits_1.ndjson", commits())
         warehouse.send("transactions", "transactions_1.ndjson", transactions())
+        warehouse.send("crypto_prices", "crypto_prices_1.ndjson", live_marts.prices(1, 100))
+        warehouse.send("weather", "weather.ndjson", live_marts.hours_of_weather(2, 0.5))
+        warehouse.send("github_events", "github_events_1.ndjson", live_marts.events(3, 100, 0))
     ml_service_settings.cache_clear()
     write_source_runs(empty.warehouse_config(), "shop")
     built = warehouse.build("--exclude-resource-type", "unit_test", "--exclude-resource-type", "test")

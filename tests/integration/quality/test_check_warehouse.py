@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import Counter
 from contextlib import contextmanager
@@ -492,6 +493,25 @@ def test_pages_of_old_checks_are_deleted(house: House, monkeypatch: pytest.Monke
     stamps = [f"{DATASET}/{moment:%Y-%m-%dT%H-%M-%S-%f}.html" for moment in checked]
     keys = {item.key for item in ObjectStore(house.platform.s3_config).list(BUCKET, "")}
     assert keys == {*stamps[1:], "index.html"}
+
+
+def test_check_without_pages_stores_the_results_and_stops_at_a_critical_one(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    never = replace(ORDERS, dataset="quality_never")
+    warehouse = house.platform.warehouse_config("transform")
+    caplog.set_level("INFO", check.__name__)
+    reports = check.check_without_pages([ORDERS, never], warehouse, SETTINGS, marts=())
+    assert [(report.counts["skipped"], report.counts["critical"]) for report in reports] == [(0, 0), (1, 0)]
+    assert re.search(rf"^{never.dataset} +1 +1 +1 +0 +0$", caplog.text, re.MULTILINE)
+    house.sql(f"UPDATE raw.{DATASET} SET customer = NULL WHERE order_id = 'O7'")
+    with pytest.raises(PermanentError, match="customer: expected holds"):
+        check.check_without_pages([ORDERS, never], warehouse, SETTINGS, marts=())
+    stored = house.sql(
+        "SELECT dataset, count(DISTINCT checked_at) FROM ops.quality_result WHERE file_id IS NULL GROUP BY dataset"
+    )
+    assert dict(stored) == {DATASET: 2, never.dataset: 2}
+    assert list(ObjectStore(house.platform.s3_config).list(BUCKET, "")) == []
 
 
 def test_critical_failure_comes_after_results_and_pages(house: House) -> None:

@@ -70,7 +70,7 @@ def test_broken_dashboard_is_refused_with_its_file_and_the_reason(
 def test_dashboards_of_this_project_are_in_order_and_show_every_question() -> None:
     dashboards = read_dashboards(QUESTIONS)
     assert [dashboard.title for dashboard in dashboards] == [
-        "Sales", "Ingestion", "Sources", "Engineering", "Transactions",
+        "Sales", "Ingestion", "Sources", "Engineering", "Transactions", "Live",
     ]  # fmt: skip
     assert {card.question for dashboard in dashboards for card in dashboard.cards} == set(QUESTIONS)
 

@@ -101,6 +101,8 @@ for name, fail in (("consume", None), ("consume and stop", failing(Code.ERROR_BU
 for name, code in (("critical", Code.QUALITY_CRITICAL), ("refused", Code.WAREHOUSE_REFUSED)):
     check.check_warehouse = failing(code)
     outcome(name, quality.check_tables.function, "sales")
+    check.check_without_pages = failing(code)
+    outcome(f"{name} of live sources", quality.check_live_tables.function)
 
 print("OUTCOMES" + json.dumps(outcomes, default=str))
 """
@@ -151,6 +153,10 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict:
         ),
         pytest.param("critical", "AirflowFailException", [["checks"]], id="critical-check"),
         pytest.param("refused", "AirflowFailException", [], id="no-check-was-made"),
+        pytest.param(
+            "critical of live sources", "AirflowFailException", [["checks"]], id="critical-check-of-live-sources"
+        ),
+        pytest.param("refused of live sources", "AirflowFailException", [], id="no-check-of-live-sources-was-made"),
     ],
 )  # fmt: skip
 def test_task_sends_its_alerts_and_its_outcome_does_not_change(

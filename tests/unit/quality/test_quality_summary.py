@@ -34,8 +34,8 @@ def test_summary_counts_and_lists_the_most_severe_first() -> None:
             )
         ]
     )
-    assert lines[0].split() == ["dataset", "checks", "passed", "warnings", "critical"]
-    assert lines[1].split() == ["orders", "3", "1", "1", "1"]
+    assert lines[0].split() == ["dataset", "checks", "passed", "skipped", "warnings", "critical"]
+    assert lines[1].split() == ["orders", "3", "1", "0", "1", "1"]
     assert lines[2:6] == [
         "CRITICAL orders: critical_rule on amount",
         "    observed: 3 rows",

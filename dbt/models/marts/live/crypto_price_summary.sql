@@ -54,7 +54,7 @@ totals AS (
         window_start + length AS window_end,
         count(price_usd) AS points,
         count(*) - count(price_usd) AS missing_points,
-        -- Sums of doubles depend on the order of the rows: with it, an incremental build equals a full one to the last bit.
+        -- Sums of doubles depend on the order of the rows: with it, an incremental build equals a full one exactly.
         avg(total_volume ORDER BY last_updated) AS mean_volume,
         (array_agg(market_cap ORDER BY last_updated DESC) FILTER (WHERE market_cap IS NOT NULL))[1] AS last_market_cap
     FROM price_rows

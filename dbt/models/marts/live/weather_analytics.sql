@@ -76,7 +76,7 @@ daily AS (
         count(DISTINCT extract(HOUR FROM observed_at AT TIME ZONE 'UTC')) FILTER (WHERE temperature_c IS NOT NULL)
             AS hours,
         min(temperature_c) AS temperature_min_c,
-        -- Sums of doubles depend on the order of the rows: with it, an incremental build equals a full one to the last bit.
+        -- Sums of doubles depend on the order of the rows: with it, an incremental build equals a full one exactly.
         avg(temperature_c ORDER BY observed_at) AS temperature_mean_c,
         max(temperature_c) AS temperature_max_c,
         avg(humidity_pct ORDER BY observed_at) AS humidity_mean_pct,
