@@ -4,8 +4,8 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "0022"
-down_revision = "0021"
+revision = "0020a"
+down_revision = "0020"
 
 
 def upgrade() -> None:
