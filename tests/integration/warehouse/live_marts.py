@@ -66,12 +66,14 @@ def prices(seed: int, count: int) -> list[Row]:
 
 
 def hours_of_weather(seed: int, share: float) -> list[Row]:
-    """Hours, some with a second reading, of 42 days and of 3 days to come; some days have few of them."""
+    """Hours, some with a second reading, of 42 days and of 3 days to come; some days have few of them, one is hot."""
     chance = random.Random(seed)
     found = []
     for city in ("Berlin", "Nairobi", "Constant"):
         for day in range(45):
             usual, here = chance.gauss(10, 3), chance.choice([0.5, 0.8, 1, 1, 1, 1, 1]) * share
+            if (city, day) == ("Nairobi", 39):
+                usual, here = 40, 1
             for half_hour in range(48):
                 if chance.random() > (here if half_hour % 2 == 0 else 0.05):
                     continue
