@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from include.cli.check import _lines, _selected
@@ -9,10 +11,10 @@ from include.contracts.catalog import read_catalog
 from include.contracts.model import Severity
 from include.quality.records import CheckResult, TableReport
 from include.settings import CONTRACTS_DIR
-from tests.unit.quality.test_inspection import NOW
 
 pytestmark = pytest.mark.unit
 
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 CATALOG = read_catalog(CONTRACTS_DIR)
 OF_EVENTS = ["developer_insights", "repository_insights", "activity_by_hour"]
 
