@@ -14,7 +14,8 @@ from include.settings import quality_settings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from include.quality.records import TableReport
+    from include.contracts.model import Contract
+    from include.quality.marts import Mart
 
 
 @task
@@ -24,42 +25,34 @@ def check_tables(dataset: str) -> dict[str, int]:
     One task checks all tables, because each process needs seconds to import Great Expectations.
     """
     from include.orchestration.catalog import sound_contracts
-    from include.orchestration.stores import s3_config, warehouse_transform_config
-    from include.quality.check import check_warehouse
     from include.quality.marts import MARTS
 
     contracts = [contract for contract in sound_contracts() if dataset in {"", contract.dataset}]
-    with alert_on_critical_checks(), no_retry_of_permanent_errors(), in_stage("quality"):
-        return _counts(
-            check_warehouse(
-                contracts,
-                warehouse_transform_config(),
-                s3_config(),
-                quality_settings(),
-                marts=() if dataset else MARTS,
-            )
-        )
+    return _check(contracts, () if dataset else MARTS, has_pages=True)
 
 
 @task
 def check_live_tables() -> dict[str, int]:
     """Check the tables of the live sources and their marts; write results; fail if a critical check failed."""
     from include.orchestration.catalog import sound_contracts
-    from include.orchestration.stores import warehouse_transform_config
-    from include.quality.check import check_without_pages
     from include.quality.marts import LIVE_MARTS
 
     live = {mart.dataset for mart in LIVE_MARTS}
     contracts = [contract for contract in sound_contracts() if contract.dataset in live]
+    return _check(contracts, LIVE_MARTS, has_pages=False)
+
+
+def _check(contracts: Sequence[Contract], marts: Sequence[Mart], *, has_pages: bool) -> dict[str, int]:
+    from include.orchestration.stores import s3_config, warehouse_transform_config
+    from include.quality.check import check_warehouse
+
     with alert_on_critical_checks(), no_retry_of_permanent_errors(), in_stage("quality"):
-        return _counts(
-            check_without_pages(contracts, warehouse_transform_config(), quality_settings(), marts=LIVE_MARTS)
+        reports = check_warehouse(
+            contracts,
+            warehouse_transform_config(),
+            s3_config() if has_pages else None,
+            quality_settings(),
+            marts=marts,
         )
-
-
-def _counts(reports: Sequence[TableReport]) -> dict[str, int]:
-    def total(name: str) -> int:
-        return sum(report.counts[name] for report in reports)
-
     names = ("checks", "passed", "skipped", "warnings")
-    return {"tables": len(reports)} | {name: total(name) for name in names}
+    return {"tables": len(reports)} | {name: sum(report.counts[name] for report in reports) for name in names}

@@ -48,7 +48,7 @@ class Checked:
 def check_warehouse(
     contracts: Sequence[Contract],
     warehouse: WarehouseConfig,
-    s3: S3Config,
+    s3: S3Config | None,
     settings: QualitySettings,
     *,
     marts: Sequence[Mart] = MARTS,
@@ -58,7 +58,7 @@ def check_warehouse(
     Args:
         contracts: contracts of the datasets to check.
         warehouse: the warehouse with the role `transform`.
-        s3: object store of the pages.
+        s3: object store of the pages; None: no pages, the next ones show these results, too.
         settings: of the checks.
         marts: tables of analytics to check.
 
@@ -70,34 +70,14 @@ def check_warehouse(
     reports = checked.reports
     log.info("Quality of the warehouse\n%s", "\n".join(summary(reports)))
     try:
-        pages = publish(reports, checked.runs, ObjectStore(s3), settings.docs_bucket)
-        log.info("Published %s pages in s3://%s; open index.html", len(pages), settings.docs_bucket)
+        if s3 is not None:
+            pages = publish(reports, checked.runs, ObjectStore(s3), settings.docs_bucket)
+            log.info("Published %s pages in s3://%s; open index.html", len(pages), settings.docs_bucket)
     except PipelineError as error:
         # An unavailable bucket must not hide a critical failure.
         log.error("The pages were not published. %s", error)
         stop_at_critical(reports)
         raise
-    stop_at_critical(reports)
-    return reports
-
-
-def check_without_pages(
-    contracts: Sequence[Contract], warehouse: WarehouseConfig, settings: QualitySettings, *, marts: Sequence[Mart]
-) -> list[TableReport]:
-    """Check every table, store the results and log a summary. The next pages show the results, too.
-
-    Args:
-        contracts: contracts of the datasets to check.
-        warehouse: the warehouse with the role `transform`.
-        settings: of the checks.
-        marts: tables of analytics to check.
-
-    Raises:
-        PermanentError: a critical check failed; the results are written.
-        RetryableError: the warehouse does not respond.
-    """
-    reports = inspect_warehouse(contracts, warehouse, settings, marts=marts).reports
-    log.info("Quality of %s tables\n%s", len(reports), "\n".join(summary(reports)))
     stop_at_critical(reports)
     return reports
 

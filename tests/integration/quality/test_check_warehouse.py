@@ -496,17 +496,21 @@ def test_pages_of_old_checks_are_deleted(house: House, monkeypatch: pytest.Monke
 
 
 def test_check_without_pages_stores_the_results_and_stops_at_a_critical_one(
-    house: House, caplog: pytest.LogCaptureFixture
+    house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    never = replace(ORDERS, dataset="quality_never")
-    warehouse = house.platform.warehouse_config("transform")
+    never, complete = replace(ORDERS, dataset="quality_never"), check.check_warehouse
+    monkeypatch.setattr(
+        check,
+        "check_warehouse",
+        lambda contracts, stores, _s3, settings, **options: complete(contracts, stores, None, settings, **options),
+    )
     caplog.set_level("INFO", check.__name__)
-    reports = check.check_without_pages([ORDERS, never], warehouse, SETTINGS, marts=())
+    reports = house.check(ORDERS, never)
     assert [(report.counts["skipped"], report.counts["critical"]) for report in reports] == [(0, 0), (1, 0)]
     assert re.search(rf"^{never.dataset} +1 +1 +1 +0 +0$", caplog.text, re.MULTILINE)
     house.sql(f"UPDATE raw.{DATASET} SET customer = NULL WHERE order_id = 'O7'")
     with pytest.raises(PermanentError, match="customer: expected holds"):
-        check.check_without_pages([ORDERS, never], warehouse, SETTINGS, marts=())
+        house.check(ORDERS, never)
     stored = house.sql(
         "SELECT dataset, count(DISTINCT checked_at) FROM ops.quality_result WHERE file_id IS NULL GROUP BY dataset"
     )

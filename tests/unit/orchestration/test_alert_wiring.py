@@ -101,7 +101,6 @@ for name, fail in (("consume", None), ("consume and stop", failing(Code.ERROR_BU
 for name, code in (("critical", Code.QUALITY_CRITICAL), ("refused", Code.WAREHOUSE_REFUSED)):
     check.check_warehouse = failing(code)
     outcome(name, quality.check_tables.function, "sales")
-    check.check_without_pages = failing(code)
     outcome(f"{name} of live sources", quality.check_live_tables.function)
 
 print("OUTCOMES" + json.dumps(outcomes, default=str))
