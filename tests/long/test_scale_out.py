@@ -28,7 +28,14 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 ROWS = 2_000
 FILES = {"sales": 4, "inventory": 2}
 SLOTS = 2  # of each worker: of three loads that wait at a lock, one is at the other worker
-OTHERS = ("collect_github_commits", "transform_warehouse", "check_quality", "train_commit_model")
+OTHERS = (
+    "collect_github_commits",
+    "transform_warehouse",
+    "check_quality",
+    "train_commit_model",
+    "update_live_marts",
+    "check_live_sources",
+)
 COUNTS = ("rows_read", "rows_inserted", "rows_updated", "rows_unchanged", "rows_duplicate", "rows_rejected")
 
 
