@@ -17,15 +17,15 @@ def check_tables(dataset: str) -> dict[str, int]:
     One task checks all tables, because each process needs seconds to import Great Expectations.
     """
     from include.orchestration.catalog import sound_contracts
-    from include.orchestration.stores import s3_config, warehouse_transform_config
-    from include.quality.check import check_warehouse
+    from include.orchestration.stores import lake_config, s3_config, warehouse_transform_config
+    from include.quality.check import CheckedStores, check_warehouse
     from include.quality.marts import MARTS
 
     contracts = [contract for contract in sound_contracts() if dataset in {"", contract.dataset}]
     with alert_on_critical_checks(), no_retry_of_permanent_errors(), in_stage("quality"):
         reports = check_warehouse(
             contracts,
-            warehouse_transform_config(),
+            CheckedStores(warehouse_transform_config(), lake_config()),
             s3_config(),
             quality_settings(),
             marts=() if dataset else MARTS,

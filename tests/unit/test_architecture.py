@@ -48,7 +48,7 @@ MAY_IMPORT = {
         "include.features", "include.contracts", "include.stores", "include.errors", "include.settings"
     },
     "include.quality": {
-        "include.quality", "include.contracts", "include.stores", "include.errors", "include.settings"
+        "include.quality", "include.lake", "include.contracts", "include.stores", "include.errors", "include.settings"
     },
     "include.orchestration": {
         "include.orchestration", "include.ingestion", "include.streams", "include.sources", "include.ml",
