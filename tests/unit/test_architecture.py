@@ -70,8 +70,9 @@ MAY_IMPORT = {
     "local": {"local", "include.cli", "include.command_errors", "include.contracts", "include.errors", "include.lake",
               "include.ml", "include.orchestration", "include.samples", "include.settings", "include.settings_base",
               "include.stores", "metabase", "ml_api"},
-    "proof": {"proof", "include.cli", "include.contracts", "include.errors", "include.ingestion", "include.samples",
-              "include.settings", "include.sources", "include.stores", "include.streams", "local", "tests"},
+    "proof": {"proof", "include.cli", "include.contracts", "include.errors", "include.ingestion", "include.lake",
+              "include.samples", "include.settings", "include.sources", "include.stores", "include.streams", "local",
+              "tests"},
 }  # fmt: skip
 
 
