@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# A subquery, which PostgreSQL evaluates once.
+_BEGAN_BEFORE = "(SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint)"
+
 
 @dataclass(frozen=True)
 class LakeRows:
@@ -58,7 +61,7 @@ def warehouse_rows(table: LakeTable, last: Progress) -> str:
     All rows have changed if the table was created again.
     """
     is_same = f"({SOURCE.format(relation=table.relation)}) = {literal(last.source)}"
-    changed = changed_since(last.ended_before, "pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+    changed = changed_since(last.ended_before, _BEGAN_BEFORE)
     return f"SELECT count(*), count(*) FILTER (WHERE NOT ({is_same}) OR {changed}) FROM {table.relation} AS t"
 
 

@@ -71,7 +71,7 @@ def update_tables(*, full: str = "") -> dict[str, int]:
             except PipelineError as error:
                 failed[table.title] = error
                 log.error("%s was not updated. %s", table.title, error)
-        _stop_at_failed(failed)
+        stop_at_failed(failed)
     return {name: sum(getattr(one, name) for one in done) for name in ("inserted", "updated", "deleted", "rows")}
 
 
@@ -107,7 +107,7 @@ def changed_by(
     )
 
 
-def _stop_at_failed(failed: dict[str, PipelineError]) -> None:
+def stop_at_failed(failed: dict[str, PipelineError]) -> None:
     """Raise the errors of all tables as one: permanent if one of them is.
 
     Raises:
@@ -119,4 +119,5 @@ def _stop_at_failed(failed: dict[str, PipelineError]) -> None:
     first = (permanent or list(failed.values()))[0]
     code = first.code if len(failed) == 1 else Code.INTERNAL if permanent else first.code
     text = "; ".join(f"{name}: {error.message}" for name, error in failed.items())
-    raise type(first)(code, f"{len(failed)} of the lake's tables were not updated. {text}")
+    count = "1 table was" if len(failed) == 1 else f"{len(failed)} tables were"
+    raise type(first)(code, f"{count} not updated. {text}")
