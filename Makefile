@@ -71,11 +71,13 @@ format: $(STAMP) ## format the code
 	@$(VENV)/bin/sqlfluff fix --quiet sql metabase/questions
 	@cd dbt && ../$(VENV)/bin/sqlfluff fix --quiet models tests
 
-bench: $(STAMP) ## measure speed and memory: make bench [ROWS=] [MEMORY_ROWS=] [MESSAGES=] [DROPS=] [FILES=] [FORMATS=1] [DATABASES=1] [SCALING=1]
+bench: $(STAMP) ## measure speed and memory: make bench [ROWS=] [MEMORY_ROWS=] [MESSAGES=] [DROPS=] [FILES=] [FORMATS=1] [DATABASES=1] [LAKE=1] [SCALING=1]
 ifdef FORMATS
 	@$(PYTHON) -m proof.bench.formats $${ROWS:+--rows "$$ROWS"}
 else ifdef DATABASES
 	@$(PYTHON) -m proof.bench.databases $${ROWS:+--rows "$$ROWS"}
+else ifdef LAKE
+	@$(PYTHON) -m proof.bench.lake $${ROWS:+--rows "$$ROWS"}
 else ifdef SCALING
 	@$(PYTHON) -m proof.bench.scaling $${FILES:+--files "$$FILES"} $${ROWS:+--rows "$$ROWS"}
 else

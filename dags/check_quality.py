@@ -1,13 +1,13 @@
 """Check the tables of the warehouse against their contracts and the ledger.
 
 **Purpose**: find problems that no single file shows: rows that were changed manually, a source that delivers nothing
-any more, a load of unusual size, a column with another distribution, a ledger that does not balance. The checks are
-derived from the contracts.
+any more, a load of unusual size, a column with another distribution, a ledger that does not balance, rows that the
+lakehouse lacks. The checks are derived from the contracts.
 
 **Trigger**: an event of the asset `analytics.marts`, and every 15 minutes (QUALITY_SCHEDULE_MINUTES). To check one
 dataset only, trigger it manually with the parameter `dataset`.
 
-**Reads**: `raw.*`, `analytics.*`, the ledger. Each table is scanned a few times.
+**Reads**: `raw.*`, `analytics.*`, the ledger, row counts of the lakehouse. Each table is scanned a few times.
 
 **Writes**: `ops.quality_result` and `ops.drift_result`, where the results of tables are kept for QUALITY_KEEP_DAYS
 days; HTML pages in the bucket QUALITY_DOCS_BUCKET, with `index.html` as the start page.

@@ -4,8 +4,10 @@
 rows that changed are read and merged by key; rows that are gone are deleted; new columns are added. Each table's rows
 and its progress are one commit, whose snapshot names the run and the files.
 
-**Trigger**: new rows in a `raw` table whose contract has `lake`, an event of the asset `analytics.marts`, and every
-hour. To read and compare all rows, trigger it manually with `full`.
+**Trigger**: new rows in a `raw` table whose contract has `lake`, events of the assets `analytics.marts` and
+`analytics.live_marts`: the run updates their tables. Every hour, and if it is triggered manually, it updates all. It
+starts at the earliest 2 minutes after the start of the last run: until then a run lasts (`cool_down`). To read and
+compare all rows, trigger it manually with `full`.
 
 **Reads**: `raw.*` of contracts with `lake`, the tables of `analytics`, as the role `transform`.
 
@@ -22,7 +24,8 @@ from airflow.sdk import Param, dag
 from include.orchestration.alerts import notify_failed_run
 from include.orchestration.catalog import sound_contracts
 from include.orchestration.defaults import START, background_args
-from include.orchestration.lake import update_tables, updates_of
+from include.orchestration.lake import CYCLE, update_tables, updates_of
+from include.orchestration.scheduling import Cooldown
 
 
 @dag(
@@ -37,8 +40,9 @@ from include.orchestration.lake import update_tables, updates_of
     params={"full": Param(default=False, type="boolean", description="Read and compare all rows.")},
 )
 def update_lake() -> None:
-    """Update every table of the lake."""
+    """Update the tables, and end at the earliest when the next run may start."""
     update_tables(full="{{ params.full }}")
+    Cooldown(task_id="cool_down", least_cycle=CYCLE)  # beside the update, so that it cannot hide that one's failure
 
 
 update_lake()

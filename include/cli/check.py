@@ -48,10 +48,14 @@ def check(
 
     contracts, marts, broken = _selected(catalog(), dataset)
     with explained(), in_stage("quality"):
-        from include.quality.check import inspect_warehouse  # needs seconds, so it comes after the names are known
+        # They need seconds, so they come after the names are known.
+        from include.lake.config import reader_config
+        from include.quality.check import CheckedStores, inspect_warehouse
 
-        warehouse = store_settings().warehouse("transform")
-        reports = inspect_warehouse(contracts, warehouse, quality_settings(), marts=marts).reports
+        stores = store_settings()
+        has_lake = bool(stores.warehouse_lake_reader_password.get_secret_value())
+        checked = CheckedStores(stores.warehouse("transform"), reader_config() if has_lake else None)
+        reports = inspect_warehouse(contracts, checked, quality_settings(), marts=marts).reports
     if as_json:
         print_rows([_row(report, result) for report in reports for result in report.results], (), as_json=True)
     else:

@@ -28,6 +28,14 @@ _BUCKET_DOWN = ("http", "could not establish connection", "could not connect to 
 _BUCKET_REFUSES = ("403", "forbidden", "accessdenied", "invalidaccesskeyid", "signaturedoesnotmatch")
 
 
+# DuckLake's answer to a reader whose catalogue has no tables.
+_NO_LAKE = "creating a new ducklake is"
+
+
+class NoLakeError(PermanentError):
+    """The catalogue is empty: the first run of update_lake creates its tables."""
+
+
 class LakeConflictError(RetryableError):
     """Another transaction changed the same tables of the lake first. The whole transaction can be repeated."""
 
@@ -38,6 +46,7 @@ def lake_errors() -> Iterator[None]:
 
     Raises:
         LakeConflictError: another writer was faster.
+        NoLakeError: a reader came before the first update.
         RetryableError: PostgreSQL or the bucket does not answer.
         PermanentError: a login is refused. Any other error of DuckDB stays as it is: it is a fault of this program.
     """
@@ -52,6 +61,8 @@ def lake_errors() -> Iterator[None]:
 
 def _translated(error: duckdb.Error) -> RetryableError | PermanentError | None:
     text, reason = str(error).lower(), reason_of(error)
+    if _NO_LAKE in text:
+        return NoLakeError(Code.WAREHOUSE_REFUSED, "The lake has no table yet: the first run of update_lake makes it.")
     if any(words in text for words in _CONFLICTS):
         return LakeConflictError(Code.TARGET_LOCKED, postgresql=reason)
     if "postgres" in text or "connection to server" in text:

@@ -33,11 +33,14 @@ _SAME = {
     "timestamp with time zone": "TIMESTAMP WITH TIME ZONE", "uuid": "UUID", "bytea": "BLOB",
 }  # fmt: skip
 _EXISTS = "SELECT count(*) > 0 FROM pg_class WHERE oid = to_regclass({relation}) AND relkind = 'r'"
+# Names server, timeline and table.
+SOURCE = """
+    SELECT format('%s/%s/%s', system_identifier, timeline_id, '{relation}'::regclass::oid)
+    FROM pg_control_system(), pg_control_checkpoint()"""
 _STATE = """
-    SELECT pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint,
-        format('%s/%s/%s', system_identifier, timeline_id, c.oid),
+    SELECT pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint, ({source}),
         c.relfilenode = pg_relation_filenode(c.oid), (SELECT count(*) FROM {relation})
-    FROM pg_current_snapshot() AS s, pg_control_system(), pg_control_checkpoint(), pg_class AS c
+    FROM pg_current_snapshot() AS s, pg_class AS c
     WHERE c.oid = '{relation}'::regclass"""
 _COLUMNS = """
     SELECT a.attnum::int, a.attname::text, format_type(a.atttypid, a.atttypmod), a.atthasmissing
@@ -137,7 +140,8 @@ def read_state(engine: duckdb.DuckDBPyConnection, table: LakeTable) -> TableStat
     """
     if not exists(engine, table):
         raise PermanentError(Code.WAREHOUSE_REFUSED, f"There is no table {table.title} in the warehouse.")
-    ended, began, source, is_steady, rows = query(engine, _STATE.format(relation=table.relation))[0]
+    source_of = SOURCE.format(relation=table.relation)
+    ended, began, source, is_steady, rows = query(engine, _STATE.format(relation=table.relation, source=source_of))[0]
     if not is_steady:
         raise LakeConflictError(Code.TARGET_LOCKED, postgresql=f"{table.title} was rewritten meanwhile")
     columns = tuple(LakeColumn(*row) for row in query(engine, _COLUMNS.format(relation=table.relation)))
@@ -162,12 +166,15 @@ def changed_rows(table: LakeTable, state: TableState, ended_before: int) -> str:
     transactions; older rows may be taken for new ones, never the other way.
     """
     columns = ", ".join(column.select for column in state.columns)
-    condition = ""
-    if ended_before:
-        number = f"({state.began_before} - (({state.began_before} - t.xmin::text::bigint) & 4294967295))"
-        condition = f" WHERE {number} >= {ended_before} AND t.xmin::text::bigint > 2"
+    condition = f" WHERE {changed_since(ended_before, str(state.began_before))}" if ended_before else ""
     rows = _in_warehouse(f"SELECT {columns} FROM {table.relation} AS t{condition}")
     return f"SELECT {', '.join(column.cast for column in state.columns)} FROM {rows}"
+
+
+def changed_since(ended_before: int, began_before: str) -> str:
+    """The condition, for PostgreSQL, on changed rows `t`: see `changed_rows`. `began_before` is an expression."""
+    number = f"({began_before} - (({began_before} - t.xmin::text::bigint) & 4294967295))"
+    return f"({number} >= {ended_before} AND t.xmin::text::bigint > 2)"
 
 
 def all_keys(table: LakeTable, state: TableState) -> str:

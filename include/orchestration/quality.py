@@ -43,13 +43,13 @@ def check_live_tables() -> dict[str, int]:
 
 
 def _check(contracts: Sequence[Contract], marts: Sequence[Mart], *, has_pages: bool) -> dict[str, int]:
-    from include.orchestration.stores import s3_config, warehouse_transform_config
-    from include.quality.check import check_warehouse
+    from include.orchestration.stores import lake_config, s3_config, warehouse_transform_config
+    from include.quality.check import CheckedStores, check_warehouse
 
     with alert_on_critical_checks(), no_retry_of_permanent_errors(), in_stage("quality"):
         reports = check_warehouse(
             contracts,
-            warehouse_transform_config(),
+            CheckedStores(warehouse_transform_config(), lake_config() if has_pages else None),
             s3_config() if has_pages else None,
             quality_settings(),
             marts=marts,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from include.errors import PipelineError
 from include.quality.evaluate import Evaluator
 from include.quality.inspection import Inspector
+from include.quality.lake import add_lake_results, tables_in_lake
 from include.quality.marts import MARTS
 from include.quality.publish import KEPT, publish
 from include.quality.results import CheckRun, purge_results, read_runs, write_results
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from include.contracts.model import Contract
+    from include.lake.config import LakeConfig
     from include.quality.marts import Mart
     from include.quality.records import TableReport
     from include.settings import QualitySettings, S3Config, WarehouseConfig
@@ -38,6 +40,14 @@ _STATEMENT_TIMEOUT = 300
 
 
 @dataclass(frozen=True)
+class CheckedStores:
+    """The warehouse with the role `transform`, and the lake, which is reconciled with it if it is given."""
+
+    warehouse: WarehouseConfig
+    lake: LakeConfig | None = None
+
+
+@dataclass(frozen=True)
 class Checked:
     """The results of this check of each table, and the last checks of all tables, those of this one included."""
 
@@ -47,7 +57,7 @@ class Checked:
 
 def check_warehouse(
     contracts: Sequence[Contract],
-    warehouse: WarehouseConfig,
+    stores: CheckedStores,
     s3: S3Config | None,
     settings: QualitySettings,
     *,
@@ -57,7 +67,7 @@ def check_warehouse(
 
     Args:
         contracts: contracts of the datasets to check.
-        warehouse: the warehouse with the role `transform`.
+        stores: what is checked.
         s3: object store of the pages; None: no pages, the next ones show these results, too.
         settings: of the checks.
         marts: tables of analytics to check.
@@ -66,7 +76,7 @@ def check_warehouse(
         PermanentError: a critical check failed; results and pages are written.
         RetryableError: the warehouse or the bucket does not respond.
     """
-    checked = inspect_warehouse(contracts, warehouse, settings, marts=marts)
+    checked = inspect_warehouse(contracts, stores, settings, marts=marts)
     reports = checked.reports
     log.info("Quality of the warehouse\n%s", "\n".join(summary(reports)))
     try:
@@ -83,28 +93,32 @@ def check_warehouse(
 
 
 def inspect_warehouse(
-    contracts: Sequence[Contract], warehouse: WarehouseConfig, settings: QualitySettings, *, marts: Sequence[Mart] = ()
+    contracts: Sequence[Contract], stores: CheckedStores, settings: QualitySettings, *, marts: Sequence[Mart] = ()
 ) -> Checked:
     """Check every table and store the results. A failed check raises no error.
 
     Args:
         contracts: contracts of the datasets to check.
-        warehouse: the warehouse with the role `transform`.
+        stores: what is checked.
         settings: of the checks.
         marts: tables of analytics to check.
 
     Raises:
         RetryableError: the warehouse does not respond.
     """
-    config = warehouse.model_copy(update={"lock_timeout": _LOCK_TIMEOUT, "statement_timeout": _STATEMENT_TIMEOUT})
+    limits = {"lock_timeout": _LOCK_TIMEOUT, "statement_timeout": _STATEMENT_TIMEOUT}
+    config = stores.warehouse.model_copy(update=limits)
     evaluator = Evaluator(config)
     with connect(config) as connection:
         try:
-            inspector = Inspector.starting(TableStats(connection), evaluator, settings)
+            stats = TableStats(connection)
+            inspector = Inspector.starting(stats, evaluator, settings)
             found = [inspector.dataset(contract) for contract in contracts]
             reports = found + [report for mart in marts if (report := inspector.mart(mart)) is not None]
         finally:
             evaluator.close()
+        if stores.lake is not None:
+            add_lake_results(reports, tables_in_lake(contracts, marts), stores.lake, stats)
         for report in reports:
             write_results(connection, report)
         purge_results(connection, settings.keep_days)

@@ -139,6 +139,15 @@ class TableStats:
         with _readable():
             return self._connection.execute(query, values).fetchall()
 
+    def lake_counts(self, query: str) -> tuple[int, int] | None:
+        """Return the two counts of `include.lake.row_counts.warehouse_rows`; None if there is no such table."""
+        with _readable():
+            try:
+                row = self._connection.execute(query.encode()).fetchone()
+            except pg.UndefinedTable:
+                return None
+        return (row[0], row[1]) if row else None
+
     def usable_patterns(self, patterns: Collection[str]) -> set[str]:
         """Return the patterns that are valid in PostgreSQL. Contracts are written for another regex dialect."""
         return {pattern for pattern in patterns if self._is_valid(pattern)}

@@ -350,6 +350,13 @@ def test_transformation_has_a_task_for_each_model_in_dependency_order(dags: dict
     assert "announce_features" in after("ml_features")
 
 
+def test_pause_of_the_lake_does_not_hide_a_failed_update(dags: dict) -> None:
+    tasks = dags["update_lake"]["tasks"]
+    assert {name: task["downstream"] for name, task in tasks.items()} == {"update_tables": [], "cool_down": []}
+    assert {"raw.sales", "raw.weather", "analytics.marts", "analytics.live_marts"} <= set(dags["update_lake"]["waits"])
+    assert dags["update_lake"]["pause"] == 3600
+
+
 def test_live_models_are_built_by_a_dag_of_their_own(dags: dict) -> None:
     dag = dags["update_live_marts"]
     tasks = {name.rpartition(".")[2]: task for name, task in dag["tasks"].items()}

@@ -48,7 +48,7 @@ MAY_IMPORT = {
         "include.features", "include.contracts", "include.stores", "include.errors", "include.settings"
     },
     "include.quality": {
-        "include.quality", "include.contracts", "include.stores", "include.errors", "include.settings"
+        "include.quality", "include.lake", "include.contracts", "include.stores", "include.errors", "include.settings"
     },
     "include.orchestration": {
         "include.orchestration", "include.ingestion", "include.streams", "include.sources", "include.ml",
@@ -70,8 +70,9 @@ MAY_IMPORT = {
     "local": {"local", "include.cli", "include.command_errors", "include.contracts", "include.errors", "include.lake",
               "include.ml", "include.orchestration", "include.samples", "include.settings", "include.settings_base",
               "include.stores", "metabase", "ml_api"},
-    "proof": {"proof", "include.cli", "include.contracts", "include.errors", "include.ingestion", "include.samples",
-              "include.settings", "include.sources", "include.stores", "include.streams", "local", "tests"},
+    "proof": {"proof", "include.cli", "include.contracts", "include.errors", "include.ingestion", "include.lake",
+              "include.samples", "include.settings", "include.sources", "include.stores", "include.streams", "local",
+              "tests"},
 }  # fmt: skip
 
 

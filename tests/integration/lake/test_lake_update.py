@@ -209,6 +209,19 @@ def test_partitioned_table_has_a_file_per_partition(make_sales: MakeSales) -> No
     sales.assert_same()
 
 
+def test_table_partitioned_by_parts_of_a_time_has_a_file_per_month(make_sales: MakeSales) -> None:
+    sales = make_sales(partition_by=("year(seen_at)", "month(seen_at)"))
+    sales.insert(1, 3)
+    sales.run(f"UPDATE {sales.relation} SET seen_at = make_timestamptz(2025, id::int, 1, 0, 0, 0, 'UTC')")
+    sales.update()
+    files = sales.engine.execute(f"SELECT data_file FROM ducklake_list_files('lake', '{sales.name}', schema => 'raw')")
+    folders = {"/".join(part for part in name.split("/") if "=" in part) for (name,) in files.fetchall()}
+    assert folders == {f"year=2025/month={month}" for month in (1, 2, 3)}
+    sales.run(f"UPDATE {sales.relation} SET seen_at = seen_at + interval '1 year'")
+    assert sales.update().updated == 3
+    sales.assert_same()
+
+
 def test_update_of_a_locked_table_is_refused_and_can_be_repeated(sales: Sales) -> None:
     sales.insert(1, 3)
     sales.update()

@@ -79,7 +79,7 @@ class House:
 
     def check(self, *contracts: Contract, marts: tuple[Mart, ...] = ()) -> list[TableReport]:
         warehouse, s3 = self.platform.warehouse_config("transform"), self.platform.s3_config
-        return check.check_warehouse(contracts or (ORDERS,), warehouse, s3, SETTINGS, marts=marts)
+        return check.check_warehouse(contracts or (ORDERS,), check.CheckedStores(warehouse), s3, SETTINGS, marts=marts)
 
     def failures(self, *contracts: Contract, marts: tuple[Mart, ...] = ()) -> set[Failure]:
         """Return the failed checks from ops.quality_result; a critical failure is raised after they are written."""
@@ -532,7 +532,7 @@ def test_critical_failure_is_raised_if_the_bucket_refuses(house: House) -> None:
     settings = SETTINGS.model_copy(update={"docs_bucket": "no-such-bucket-for-pages"})
     warehouse, s3 = house.platform.warehouse_config("transform"), house.platform.s3_config
     with pytest.raises(PermanentError) as caught:
-        check.check_warehouse((ORDERS,), warehouse, s3, settings, marts=())
+        check.check_warehouse((ORDERS,), check.CheckedStores(warehouse), s3, settings, marts=())
     assert caught.value.code is Code.QUALITY_CRITICAL
 
 

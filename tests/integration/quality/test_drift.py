@@ -16,7 +16,7 @@ import pytest
 
 from include.contracts.drift import Drift
 from include.contracts.model import Column, ColumnType, Contract, Severity
-from include.quality.check import inspect_warehouse
+from include.quality.check import CheckedStores, inspect_warehouse
 from include.quality.drift import ColumnDrift, DriftKind, DriftStatus, judge_drift, measure, window_end
 from include.quality.results import purge_results
 from include.quality.table_stats import TableStats, UnreadableTableError
@@ -300,7 +300,7 @@ def test_check_stores_results_and_purges_old_ones(
     )
     contract = replace(WORK, drift=Drift("at", ("kind", "pieces")))
     warehouse = platform.warehouse_config("transform")
-    checked = inspect_warehouse([contract], warehouse, QualitySettings())
+    checked = inspect_warehouse([contract], CheckedStores(warehouse), QualitySettings())
     [report] = checked.reports
     psi = index(["a"] * 300 + ["b"] * 100, ["a", "b"] * 100, numbers=False)
     stored = owner.execute(

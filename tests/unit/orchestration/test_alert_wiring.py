@@ -45,7 +45,7 @@ for module in (ingest, consume, file_moves):
 def connected(*arguments, **options):
     yield SimpleNamespace(objects=None, ledger=None)
 stores.connected_stores = connected
-stores.s3_config = stores.warehouse_transform_config = lambda: None
+stores.s3_config = stores.warehouse_transform_config = stores.lake_config = lambda: None
 
 def outcome(name, call, *arguments):
     sent.clear()
