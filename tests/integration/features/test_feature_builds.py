@@ -108,6 +108,20 @@ def test_other_formula_builds_every_row_again(warehouse: Warehouse, views: dict[
     assert all(row[first.name] >= 100 for row in content(warehouse, other))
 
 
+def test_other_normalisation_replaces_the_ready_view_and_computes_no_row(
+    warehouse: Warehouse, views: dict[str, FeatureView]
+) -> None:
+    warehouse.load(World(1).rows)
+    view = short(views["teams"])
+    build(warehouse.transform, view, NOW)
+    first, *others = view.file.features
+    features = (first.model_copy(update={"normalize": "none"}), *others)
+    other = replace(view, file=view.file.model_copy(update={"features": features}))
+    assert build(warehouse.transform, other, NOW).times == 0
+    ready = warehouse.rows("SELECT team_id, event_timestamp, team_size FROM features.teams_ready ORDER BY 1, 2")
+    assert ready == warehouse.rows("SELECT team_id, event_timestamp, team_size FROM features.teams ORDER BY 1, 2")
+
+
 def test_parameters_are_of_28_days_and_stay_until_they_are_fitted_again(
     warehouse: Warehouse, views: dict[str, FeatureView]
 ) -> None:
@@ -219,11 +233,14 @@ def test_user_view_and_rights_on_the_table_stay_when_old_rows_change(
     rows, view = World(2).rows, short(views["teams"])
     warehouse.load(rows)
     build(warehouse.transform, view, NOW)
-    warehouse.transform.execute("CREATE VIEW features.mine AS SELECT team_id FROM features.teams")
+    for name in ("teams", "teams_ready"):
+        warehouse.transform.execute(f"CREATE VIEW features.mine_{name} AS SELECT team_id FROM features.{name}".encode())
     warehouse.insert("activity", [rows["activity"][0] | {"occurred_at": T0 - 200 * DAY}])
     assert build(warehouse.transform, view, NOW).times == 6, "every time is computed again"
     assert build(warehouse.transform, view, NOW, full=True).times == 6
-    assert warehouse.transform.execute("SELECT count(*) > 0 FROM features.mine").fetchall() == [(True,)]
+    for name in ("teams", "teams_ready"):
+        found = warehouse.transform.execute(f"SELECT count(*) > 0 FROM features.mine_{name}".encode()).fetchall()
+        assert found == [(True,)]
 
 
 @pytest.fixture
