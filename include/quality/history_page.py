@@ -29,7 +29,7 @@ _LEFT, _TOP, _BOTTOM, _HEIGHT = 44, 8, 20, 100
 _PLOT = 640
 _HEIGHTS = {"passed": 5, "info": 9, "warning": 13, "critical": _ROW}
 _CHART_STYLE = """<style>
-svg { display: block; max-width: 100%; height: auto; }
+svg { display: block; max-width: 100%; height: auto; } td svg { max-width: none; }
 svg text { font: 11px system-ui, sans-serif; fill: var(--text); }
 .b-passed { fill: var(--good); } .b-info { fill: var(--text); } .b-warning { fill: var(--middling); }
 .b-critical { fill: var(--bad); } .axis { stroke: var(--line); }

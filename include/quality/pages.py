@@ -76,7 +76,8 @@ def table_page(report: TableReport) -> str:
     )
     view: Any = DefaultJinjaPageView()
     html = str(view.render(ValidationResultsPageRenderer(run_info_at_end=True).render(validation)))
-    return self_contained(html).replace("<body>", f"<body>\n{_failures(report)}", 1)
+    history = f'<p><a href="../{escape(history_key(report.dataset))}">History</a></p>'
+    return self_contained(html).replace("<body>", f"<body>\n{history}\n{_failures(report)}", 1)
 
 
 def self_contained(html: str) -> str:
