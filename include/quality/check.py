@@ -15,7 +15,7 @@ from include.quality.evaluate import Evaluator
 from include.quality.inspection import Inspector
 from include.quality.marts import MARTS
 from include.quality.publish import KEPT, publish
-from include.quality.results import CheckRun, TableHistory, purge_results, read_history, read_runs, write_results
+from include.quality.results import CheckRun, purge_results, read_history, read_runs, write_results
 from include.quality.summary import stop_at_critical, summary
 from include.quality.table_stats import TableStats
 from include.stores.object_store import ObjectStore
@@ -39,10 +39,9 @@ _STATEMENT_TIMEOUT = 300
 
 @dataclass(frozen=True)
 class Checked:
-    """The results of this check of each table, its past, and the last checks of all tables, this one included."""
+    """The results of this check of each table, and the last checks of all tables, those of this one included."""
 
     reports: list[TableReport]
-    histories: Sequence[TableHistory]
     runs: Sequence[CheckRun]
 
 
@@ -71,7 +70,7 @@ def check_warehouse(
     reports = checked.reports
     log.info("Quality of the warehouse\n%s", "\n".join(summary(reports)))
     try:
-        pages = publish(reports, checked.histories, checked.runs, ObjectStore(s3), settings.docs_bucket)
+        pages = publish(reports, checked.runs, ObjectStore(s3), settings.docs_bucket)
         log.info("Published %s pages in s3://%s; open index.html", len(pages), settings.docs_bucket)
     except PipelineError as error:
         # An unavailable bucket must not hide a critical failure.
@@ -108,5 +107,6 @@ def inspect_warehouse(
         for report in reports:
             write_results(connection, report)
         purge_results(connection, settings.keep_days)
-        histories = [read_history(connection, report.dataset, KEPT) for report in reports]
-        return Checked(reports, histories, read_runs(connection, KEPT))
+        for report in reports:
+            report.history = read_history(connection, report.dataset, KEPT)
+        return Checked(reports, read_runs(connection, KEPT))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from include.quality.records import TableReport
-    from include.quality.results import CheckRun, TableHistory
+    from include.quality.results import CheckRun
     from include.stores.object_store import ObjectStore
 
 # Number of checks per table whose pages are kept: half a day with a check every 15 minutes.
@@ -27,18 +27,11 @@ KEPT = 50
 _HTML = "text/html; charset=utf-8"
 
 
-def publish(
-    reports: Sequence[TableReport],
-    histories: Sequence[TableHistory],
-    runs: Sequence[CheckRun],
-    objects: ObjectStore,
-    bucket: str,
-) -> list[str]:
-    """Upload the pages of these reports and tables, and a new index page; delete pages of checks not in `runs`.
+def publish(reports: Sequence[TableReport], runs: Sequence[CheckRun], objects: ObjectStore, bucket: str) -> list[str]:
+    """Upload the pages of these reports and a new index page; delete pages of checks that are not in `runs`.
 
     Args:
-        reports: results of this check.
-        histories: the past of these tables.
+        reports: results of this check, each with its table's history.
         runs: the checks to show, including those of `reports`.
         objects: the object store.
         bucket: bucket of the pages; it must not be used for anything else.
@@ -49,11 +42,11 @@ def publish(
     shown = {run.key for run in runs} | {history_key(run.dataset) for run in runs}
     before = {info.key for info in objects.list(bucket, "")}
     new = {page_key(report.dataset, report.checked_at) for report in reports}
-    new |= {history_key(history.dataset) for history in histories}
+    new |= {history_key(report.dataset) for report in reports if report.history}
     present = frozenset((before & shown) | new)
     with TemporaryDirectory(prefix="quality-pages-") as folder:
         files: dict[str, Path] = {}
-        for key, html in _pages(reports, histories, present):
+        for key, html in _pages(reports, present):
             files[key] = Path(folder) / f"{len(files)}.html"
             files[key].write_text(html, encoding="utf-8")
         for key, path in files.items():
@@ -65,11 +58,9 @@ def publish(
     return sorted(present | {INDEX})
 
 
-def _pages(
-    reports: Sequence[TableReport], histories: Sequence[TableHistory], present: frozenset[str]
-) -> Iterator[tuple[str, str]]:
+def _pages(reports: Sequence[TableReport], present: frozenset[str]) -> Iterator[tuple[str, str]]:
     """Key and HTML of each new page of a table."""
     for report in reports:
         yield page_key(report.dataset, report.checked_at), table_page(report)
-    for history in histories:
-        yield history_key(history.dataset), history_page(history, present)
+        if report.history:
+            yield history_key(report.dataset), history_page(report.history, present)
