@@ -35,6 +35,7 @@ app = typer.Typer(
     add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True,
     help="Describe, build, fit or sample features for models.",
 )  # fmt: skip
+_LOAD = "drop one into incoming/DATASET/, or try `filegate generate DATASET --drop`"
 _VIEW = typer.Argument(metavar="VIEW", help="A view of features/, such as users.")
 _JSON = typer.Option("--json", help="JSON instead of text.")
 
@@ -62,20 +63,24 @@ def build(
     view: Annotated[str, typer.Argument(metavar="[VIEW]", help="One view; all if none.")] = "",
     full: Annotated[bool, typer.Option("--full", help="Compute every time again.")] = False,
 ) -> None:
-    """Bring features.VIEW up to date: new midnights, and those that late or changed rows concern."""
+    """Bring features.VIEW up to date: new midnights, and those that late or changed rows concern.
+
+    Exit 1 when a view was not built.
+    """
     with explained():
         catalog = read_features(FEATURES_DIR)
         views = [_found(catalog, view)] if view else list(catalog.views.values())
+    is_incomplete = False
     with _writing() as connection:
         for one in views:
             done = build_view(connection, one, full=full)
             if done.missing:
-                tables = ", ".join(f"raw.{name}" for name in done.missing)
-                typer.echo(f"{one.name}: not built, no file of {tables} was loaded yet")
+                is_incomplete = True
+                typer.echo(f"{one.name} was not built: {_not_loaded(done.missing)}: {_LOAD}", err=True)
                 continue
             fitted = f", parameters version {done.parameters}" if done.parameters else ""
             typer.echo(f"{one.name}: {done.times} times, {done.rows:,} rows{fitted}")
-    if not view and _print_broken(catalog):
+    if (not view and _print_broken(catalog)) or is_incomplete:
         raise typer.Exit(FAILED)
 
 
@@ -109,8 +114,7 @@ def sample(
         found = _found(read_features(FEATURES_DIR), view)
     with reading() as connection:
         if missing := missing_tables(connection, found):
-            tables = ", ".join(f"raw.{name}" for name in missing)
-            raise CommandError(f"no file of {tables} was loaded yet", "load one into incoming/")
+            raise CommandError(_not_loaded(missing), _LOAD)
         rows = [_printable(row) for row in sample_view(connection, found, moment, entity)]
     if as_json:
         print_rows(rows, (), as_json=True)
@@ -140,6 +144,10 @@ def _found(catalog: FeatureCatalog, name: str) -> FeatureView:
         known = ", ".join(sorted(catalog.views)) or "none"
         raise CommandError(f"there is no view '{name}'", f"views: {known}")
     return catalog.views[name]
+
+
+def _not_loaded(datasets: tuple[str, ...]) -> str:
+    return f"no file of {', '.join(datasets)} was loaded yet"
 
 
 def _moment(text: str, option: str) -> datetime:

@@ -77,9 +77,10 @@ def build(
         if missing:
             return FeatureBuild(view.name, missing=missing)
         times = midnights(now or _server_time(connection), view.file.history)
-        due = times if full else _due(connection, view, times)
-        if due == times:
+        newest = _newest(connection, view, times)
+        if newest is None:
             create_table(connection, view)
+        due = times if full or newest is None else _due(connection, view, times, newest)
         rows = _compute(connection, view, due)
         connection.execute(
             f"DELETE FROM {table(view)} WHERE event_timestamp < %s OR event_timestamp > %s".encode(),
@@ -137,17 +138,22 @@ def _server_time(connection: Connection) -> datetime:
     return now  # type: ignore[no-any-return]
 
 
-def _due(connection: Connection, view: FeatureView, times: list[datetime]) -> list[datetime]:
-    """The times to compute: all of them if the last build had other SQL or did not reach as far back."""
+def _newest(connection: Connection, view: FeatureView, times: list[datetime]) -> datetime | None:
+    """The newest time of the last build; None if its rows cannot stay: other SQL, or it did not reach as far back."""
     found = connection.execute(
         b"SELECT digest, oldest, newest FROM ops.feature_build WHERE view = %s", (view.name,)
     ).fetchone()
     exists = connection.execute(b"SELECT to_regclass(%s) IS NOT NULL", (table(view),)).fetchone()
     if found is None or exists != (True,) or found[0] != view.digest or times[0] < found[1]:
-        return times
+        return None
+    return found[2]  # type: ignore[no-any-return]
+
+
+def _due(connection: Connection, view: FeatureView, times: list[datetime], newest: datetime) -> list[datetime]:
+    """The times to compute: those that were not built, and those behind the first day with other rows."""
     changed = _first_change(connection, view)
     behind = datetime(changed.year, changed.month, changed.day, tzinfo=UTC) if changed else None
-    return [at for at in times if at > found[2] or (behind is not None and at > behind)]
+    return [at for at in times if at > newest or (behind is not None and at > behind)]
 
 
 def _days(view: FeatureView) -> str:

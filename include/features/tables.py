@@ -6,6 +6,7 @@ features (`compiler`), and which rows are computed when (`build`).
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,10 @@ def create_table(connection: Connection, view: FeatureView) -> None:
 
 
 def create_ready_view(connection: Connection, view: FeatureView) -> None:
-    """Create features.<view>_ready: missing values replaced, then normalised, by the newest parameters."""
+    """Create features.<view>_ready: missing values replaced, then normalised, by the newest parameters.
+
+    A view with the same definition stays: to replace it would wait for every query that reads it.
+    """
     name = quoted(SCHEMA, f"{view.name}_ready")
     parameters = ", ".join(
         f"max({column}) FILTER (WHERE feature = {literal(one.name)}) AS {_parameter(one, column)}"
@@ -56,16 +60,21 @@ def create_ready_view(connection: Connection, view: FeatureView) -> None:
     )
     columns = ", ".join(f"{_ready(one)} AS {quoted(one.name)}" for one in view.features)
     dropped = " AND ".join(f"r.{quoted(one.name)} IS NOT NULL" for one in view.features if one.missing == "drop")
-    connection.execute(f"DROP VIEW IF EXISTS {name}".encode())
-    connection.execute(
+    definition = (
         f"CREATE VIEW {name} AS WITH p AS (SELECT {parameters or '1'} FROM features.parameters "
         f"WHERE view = {literal(view.name)} AND version = (SELECT max(version) FROM features.parameters "
         f"WHERE view = {literal(view.name)})) SELECT r.{quoted(view.key)}, r.event_timestamp, {columns}, "
-        f"r.created_timestamp FROM {table(view)} AS r CROSS JOIN p WHERE {dropped or 'true'}".encode()
+        f"r.created_timestamp FROM {table(view)} AS r CROSS JOIN p WHERE {dropped or 'true'}"
     )
-    connection.execute(f"GRANT SELECT ON {name} TO reader".encode())
+    digest = hashlib.sha256(definition.encode()).hexdigest()[:16]
     about = f"{view.file.description} Missing values are replaced, then values are normalised: features.parameters."
-    connection.execute(f"COMMENT ON VIEW {name} IS {literal(about)}".encode())
+    comment = f"{about} Definition {digest}."
+    if connection.execute(b"SELECT obj_description(to_regclass(%s), 'pg_class')", (name,)).fetchone() == (comment,):
+        return
+    connection.execute(f"DROP VIEW IF EXISTS {name} CASCADE".encode())
+    connection.execute(definition.encode())
+    connection.execute(f"GRANT SELECT ON {name} TO reader".encode())
+    connection.execute(f"COMMENT ON VIEW {name} IS {literal(comment)}".encode())
 
 
 def fit(connection: Connection, view: FeatureView, until: datetime) -> int:

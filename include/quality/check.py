@@ -16,7 +16,7 @@ from include.quality.inspection import Inspector
 from include.quality.lake import add_lake_results, tables_in_lake
 from include.quality.marts import MARTS
 from include.quality.publish import KEPT, publish
-from include.quality.results import CheckRun, purge_results, read_runs, write_results
+from include.quality.results import CheckRun, purge_results, read_history, read_runs, write_results
 from include.quality.summary import stop_at_critical, summary
 from include.quality.table_stats import TableStats
 from include.stores.object_store import ObjectStore
@@ -122,4 +122,6 @@ def inspect_warehouse(
         for report in reports:
             write_results(connection, report)
         purge_results(connection, settings.keep_days)
+        for report in reports:
+            report.history = read_history(connection, report.dataset, KEPT)
         return Checked(reports, read_runs(connection, KEPT))

@@ -1,7 +1,8 @@
-"""The HTML pages of the results: one per table, made by Great Expectations' renderer, and an index page.
+"""The HTML pages of the results: one per check of a table, made by Great Expectations' renderer, and an index page.
 
-What belongs here: HTML. What does not: the bucket (`publish`). The renderer's pages load styles and scripts from other
-hosts; these are removed and a small style is added, so that each page is self-contained.
+What belongs here: HTML. What does not: the bucket (`publish`), and charts of the past (`history_page`).
+The renderer's pages load styles and scripts from other hosts; these are removed and a small style is added, so that
+each page is self-contained.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from functools import lru_cache
 from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from include.quality.results import history_key
 from include.stores.expectations import load_library
 
 if TYPE_CHECKING:
@@ -23,15 +25,23 @@ INDEX = "index.html"
 
 _FOREIGN = re.compile(r"<script\b.*?</script>|<link\b[^>]*>|<img\b[^>]*>", re.DOTALL | re.IGNORECASE)
 _UPWARD = re.compile(r'href="(?:\.\./)+([^"]*)"')
-_STYLE = """<style>
-body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 72rem; padding: 1rem; color: #222; }
+STYLE = """<style>
+:root { color-scheme: light dark; --text: #222; --ground: #fff; --line: #ddd; --soft: #eee;
+  --good: #1a7f37; --bad: #c62828; --middling: #b26a00; --link: #0b57d0; }
+@media (prefers-color-scheme: dark) { :root { --text: #e6e6e6; --ground: #16181c; --line: #3a3f46; --soft: #2a2e34;
+  --good: #4cc467; --bad: #ff7b72; --middling: #e3a33b; --link: #8ab4f8; } }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 72rem; padding: 1rem; color: var(--text);
+  background: var(--ground); }
+a { color: var(--link); }
 table { border-collapse: collapse; width: 100%; margin-bottom: 1rem; }
-th, td { border-bottom: 1px solid #ddd; padding: .3rem .6rem; text-align: left; vertical-align: top; }
+th, td { border-bottom: 1px solid var(--line); padding: .3rem .6rem; text-align: left; vertical-align: top; }
 td { overflow-wrap: anywhere; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; } h5 { font-size: 1.05rem; margin: .5rem 0; }
-.text-success::before { content: "\\2713"; color: #1a7f37; } .text-danger::before { content: "\\2717"; color: #c62828; }
-.text-warning::before { content: "!"; color: #b26a00; } .passed { color: #1a7f37; } .critical { color: #c62828; }
-.warning { color: #b26a00; } .badge, code { background: #eee; border-radius: 3px; padding: 0 .25rem; }
+.text-success::before { content: "\\2713"; color: var(--good); }
+.text-danger::before { content: "\\2717"; color: var(--bad); }
+.text-warning::before { content: "!"; color: var(--middling); } .passed { color: var(--good); }
+.critical { color: var(--bad); } .warning { color: var(--middling); }
+.badge, code { background: var(--soft); border-radius: 3px; padding: 0 .25rem; }
 .card-header, .btn-group, .card-text, .ge-walkthrough-modal, .modal, footer { display: none; }
 .ge-breadcrumbs, .nav { list-style: none; padding: 0; } .nav li { display: inline-block; margin-right: 1rem; }
 .sticky-top { height: auto !important; } .popover, .cooltip > span { display: none; } i { font-style: normal; }
@@ -66,7 +76,8 @@ def table_page(report: TableReport) -> str:
     )
     view: Any = DefaultJinjaPageView()
     html = str(view.render(ValidationResultsPageRenderer(run_info_at_end=True).render(validation)))
-    return self_contained(html).replace("<body>", f"<body>\n{_failures(report)}", 1)
+    history = f'<p><a href="../{escape(history_key(report.dataset))}">History</a></p>'
+    return self_contained(html).replace("<body>", f"<body>\n{history}\n{_failures(report)}", 1)
 
 
 def self_contained(html: str) -> str:
@@ -74,7 +85,7 @@ def self_contained(html: str) -> str:
     html = _FOREIGN.sub("", html)
     # Of the pages that the renderer links to, only the index page exists here.
     html = _UPWARD.sub(lambda link: f'href="../{INDEX}"' if link[1] == INDEX else 'href="#"', html)
-    return html.replace("</head>", f"{_STYLE}\n</head>", 1)
+    return html.replace("</head>", f"{STYLE}\n</head>", 1)
 
 
 def index_page(runs: Sequence[CheckRun], present: frozenset[str]) -> str:
@@ -91,13 +102,13 @@ def index_page(runs: Sequence[CheckRun], present: frozenset[str]) -> str:
             earlier.setdefault(run.dataset, []).append(run)
         else:
             newest[run.dataset] = run
-    now = "\n".join(_row(run, present) for run in newest.values())
+    now = "\n".join(_row(run, present, _history_link(run, present)) for run in newest.values())
     before = "\n".join(_row(run, present) for each in earlier.values() for run in each)
     head = (
         "<tr><th>Table</th><th>Checked (UTC)</th><th>Checks</th><th>Passed</th><th>Warnings</th><th>Critical</th></tr>"
     )
     return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>Quality of the warehouse</title>{_STYLE}</head><body>
+<html lang="en"><head><meta charset="utf-8"><title>Quality of the warehouse</title>{STYLE}</head><body>
 <h1>Quality of the warehouse</h1>
 <table>{head}
 {now}
@@ -124,12 +135,17 @@ def _failures(report: TableReport) -> str:
     return f"<h2>Failed</h2>\n<table><tr>{heads}</tr>\n{rows}\n</table>"
 
 
-def _row(run: CheckRun, present: frozenset[str]) -> str:
+def _history_link(run: CheckRun, present: frozenset[str]) -> str:
+    key = history_key(run.dataset)
+    return f' (<a href="{escape(key)}">history</a>)' if key in present else ""
+
+
+def _row(run: CheckRun, present: frozenset[str], behind_name: str = "") -> str:
     name = escape(run.dataset)
     link = f'<a href="{escape(run.key)}">{name}</a>' if run.key in present else name
     state = "critical" if run.critical else "warning" if run.warnings else "passed"
     cells = (f"{run.checked_at:%Y-%m-%d %H:%M:%S}", run.checks, run.passed, run.warnings, run.critical)
-    return f'<tr class="{state}"><td>{link}</td>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+    return f'<tr class="{state}"><td>{link}{behind_name}</td>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
 def _item(result: CheckResult, evaluated: Any | None) -> Any:

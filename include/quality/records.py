@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from include.quality.drift import ColumnDrift
+    from include.quality.results import TableHistory
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ class CheckResult:
 class TableReport:
     """All results of one table. `evaluated` holds the library's own results for the pages, unordered.
 
-    `drifts` are the comparisons of distributions; what they mean is among the results, too.
+    `drifts` are the comparisons of distributions; what they mean is among the results, too. `history` is the past of
+    the table, with these results; None until they are stored.
     """
 
     dataset: str
@@ -63,6 +65,7 @@ class TableReport:
     results: list[CheckResult] = field(default_factory=list)
     evaluated: list[tuple[CheckResult, Any]] = field(default_factory=list)
     drifts: list[ColumnDrift] = field(default_factory=list)
+    history: TableHistory | None = None
 
     def failed(self, severity: Severity | None = None) -> list[CheckResult]:
         """Return the failed checks of one severity, or of all."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from include.contracts.model import Severity
+from include.quality.drift import DriftStatus
 from include.stores.sql_text import statement
 from include.stores.warehouse import warehouse_errors
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
     from include.quality.records import TableReport
     from include.stores.warehouse import Connection
+
+# How far back the page of a table shows one check a day, and the drift of its columns.
+HISTORY_DAYS, DRIFT_DAYS = 30, 90
 
 
 @dataclass(frozen=True)
@@ -36,9 +41,53 @@ class CheckRun:
         return page_key(self.dataset, self.checked_at)
 
 
+@dataclass(frozen=True)
+class PastResult:
+    """A result of an earlier or of the last check."""
+
+    checked_at: datetime
+    expectation: str
+    column: str | None
+    severity: Severity
+    success: bool
+    observed: str
+
+
+@dataclass(frozen=True)
+class PastDrift:
+    """The comparison of a column on a day. `psi` is None if there were too few rows."""
+
+    column: str
+    window_end: datetime
+    reference_rows: int
+    current_rows: int
+    psi: float | None
+    status: DriftStatus
+
+
+@dataclass(frozen=True)
+class TableHistory:
+    """The past of a table, the oldest first.
+
+    Attributes:
+        dataset: the table.
+        results: of the last checks, and of the last check of each day before.
+        drifts: the last comparison of each column and day.
+    """
+
+    dataset: str
+    results: Sequence[PastResult]
+    drifts: Sequence[PastDrift]
+
+
 def page_key(dataset: str, checked_at: datetime) -> str:
     """Return the object key of the page of a check. Keys of one table sort by time."""
     return f"{dataset}/{checked_at:%Y-%m-%dT%H-%M-%S-%f}.html"
+
+
+def history_key(dataset: str) -> str:
+    """Return the object key of the page with the past of a table."""
+    return f"{dataset}/history.html"
 
 
 def write_results(connection: Connection, report: TableReport) -> None:
@@ -93,3 +142,19 @@ def read_runs(connection: Connection, kept: int) -> Sequence[CheckRun]:
     """Return the last checks of each table, at most `kept` per table, the newest first."""
     with warehouse_errors():
         return [CheckRun(*row) for row in connection.execute(statement("quality_runs"), {"kept": kept}).fetchall()]
+
+
+def read_history(connection: Connection, dataset: str, kept: int) -> TableHistory:
+    """Return the results of a table at its last `kept` checks and on the HISTORY_DAYS days before, and its drift."""
+    with warehouse_errors():
+        results = connection.execute(
+            statement("quality_history"), {"dataset": dataset, "kept": kept, "days": HISTORY_DAYS}
+        ).fetchall()
+        drifts = connection.execute(statement("drift_history"), {"dataset": dataset, "days": DRIFT_DAYS}).fetchall()
+    return TableHistory(
+        dataset,
+        [PastResult(at, name, column, Severity(severity), success, observed or "")
+         for at, name, column, severity, success, observed in results],
+        [PastDrift(column, end, reference, current, psi, DriftStatus(status))
+         for column, end, reference, current, psi, status in drifts],
+    )  # fmt: skip

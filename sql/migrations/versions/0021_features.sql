@@ -51,4 +51,4 @@ CREATE TABLE ops.feature_source_day (
 COMMENT ON TABLE ops.feature_source_day IS
 'The rows of raw tables that the last build of a view saw, by UTC day. A day that differs was changed since then.';
 GRANT SELECT, INSERT, UPDATE, DELETE ON ops.feature_build, ops.feature_source_day TO transform;
-GRANT SELECT ON ops.feature_build, ops.feature_source_day TO ingest, reader;
+GRANT SELECT ON ops.feature_build, ops.feature_source_day TO reader;

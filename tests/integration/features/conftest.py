@@ -48,7 +48,7 @@ class Warehouse:
             for name in ("users", "tasks", "projects", "teams", "activity"):
                 owner.execute(sql.SQL("TRUNCATE raw.{}").format(sql.Identifier(name)))
             owner.execute("TRUNCATE features.parameters, ops.feature_build, ops.feature_source_day")
-            for name in ("users", "tasks", "projects", "teams"):
+            for name in ("users", "tasks", "projects", "teams", "small"):
                 owner.execute(sql.SQL("DROP TABLE IF EXISTS features.{} CASCADE").format(sql.Identifier(name)))
 
     def load(self, rows: Rows) -> None:

@@ -108,6 +108,20 @@ def test_other_formula_builds_every_row_again(warehouse: Warehouse, views: dict[
     assert all(row[first.name] >= 100 for row in content(warehouse, other))
 
 
+def test_other_normalisation_replaces_the_ready_view_and_computes_no_row(
+    warehouse: Warehouse, views: dict[str, FeatureView]
+) -> None:
+    warehouse.load(World(1).rows)
+    view = short(views["teams"])
+    build(warehouse.transform, view, NOW)
+    first, *others = view.file.features
+    features = (first.model_copy(update={"normalize": "none"}), *others)
+    other = replace(view, file=view.file.model_copy(update={"features": features}))
+    assert build(warehouse.transform, other, NOW).times == 0
+    ready = warehouse.rows("SELECT team_id, event_timestamp, team_size FROM features.teams_ready ORDER BY 1, 2")
+    assert ready == warehouse.rows("SELECT team_id, event_timestamp, team_size FROM features.teams ORDER BY 1, 2")
+
+
 def test_parameters_are_of_28_days_and_stay_until_they_are_fitted_again(
     warehouse: Warehouse, views: dict[str, FeatureView]
 ) -> None:
@@ -213,11 +227,56 @@ def test_view_of_a_table_that_does_not_exist_is_not_built(warehouse: Warehouse, 
     assert build(warehouse.transform, small(tmp_path, "orders"), T0).missing == ("orders",)
 
 
-def test_commands(warehouse: Warehouse, views: dict[str, FeatureView], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_view_and_rights_on_the_table_stay_when_old_rows_change(
+    warehouse: Warehouse, views: dict[str, FeatureView]
+) -> None:
+    rows, view = World(2).rows, short(views["teams"])
+    warehouse.load(rows)
+    build(warehouse.transform, view, NOW)
+    for name in ("teams", "teams_ready"):
+        warehouse.transform.execute(f"CREATE VIEW features.mine_{name} AS SELECT team_id FROM features.{name}".encode())
+    warehouse.insert("activity", [rows["activity"][0] | {"occurred_at": T0 - 200 * DAY}])
+    assert build(warehouse.transform, view, NOW).times == 6, "every time is computed again"
+    assert build(warehouse.transform, view, NOW, full=True).times == 6
+    for name in ("teams", "teams_ready"):
+        found = warehouse.transform.execute(f"SELECT count(*) > 0 FROM features.mine_{name}".encode()).fetchall()
+        assert found == [(True,)]
+
+
+@pytest.fixture
+def environment(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The addresses and passwords that commands read."""
     for role in ("ingest", "transform", "reader"):
         config = warehouse.platform.warehouse_config(role)
         monkeypatch.setenv(f"WAREHOUSE_{role.upper()}_PASSWORD", config.password.get_secret_value())
         monkeypatch.setenv("WAREHOUSE_PORT", str(config.port))
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["build"],
+        ["build", "small"],
+        ["sample", "small", "--at", "2026-03-01"],
+        ["fit", "small", "--until", "2026-03-01"],
+    ],
+    ids=" ".join,
+)
+def test_command_without_raw_tables_ends_with_a_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    small(tmp_path, "orders")
+    monkeypatch.setattr("include.cli.features.FEATURES_DIR", tmp_path)
+    ended = CliRunner().invoke(app, arguments)
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    [line] = ended.stderr.splitlines()
+    assert "filegate " in line
+    assert "Traceback" not in line
+
+
+@pytest.mark.usefixtures("environment")
+def test_commands(warehouse: Warehouse, views: dict[str, FeatureView]) -> None:
     warehouse.load(World(1).rows)
     wanted = sample(warehouse.transform, views["users"], T0)
     shown = CliRunner().invoke(app, ["sample", "users", "--at", "2026-03-01", "--json"])

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from include.quality import check
 from include.quality.evaluate import Evaluator
 from include.quality.marts import Mart
 from include.quality.plan import plan
-from include.quality.results import read_runs
+from include.quality.results import read_history, read_runs
 from include.quality.table_stats import TableStats, UnreadableTableError
 from include.settings import QualitySettings
 from include.stores.object_store import ObjectStore
@@ -38,6 +39,7 @@ pytestmark = pytest.mark.integration
 BUCKET = "quality-check-warehouse"
 SETTINGS = QualitySettings(docs_bucket=BUCKET, schedule_minutes=15, deviations=5)
 DATASET = "quality_orders"
+HISTORY = f"{DATASET}/history.html"
 ROWS_OF_A_LOAD = 10
 LOADS = 8
 ORDERS = Contract(
@@ -473,8 +475,8 @@ def test_pages_show_every_check_and_are_self_contained(house: House, bucket: Any
     house.sql(f"UPDATE raw.{DATASET} SET quantity = 101 WHERE order_id = 'O7'")
     house.check()
     keys = [item["Key"] for item in bucket.list_objects_v2(Bucket=BUCKET)["Contents"]]
-    [page_key] = [key for key in keys if key.startswith(f"{DATASET}/")]
-    assert set(keys) == {page_key, "index.html"}
+    [page_key] = [key for key in keys if key.startswith(f"{DATASET}/2")]
+    assert set(keys) == {page_key, HISTORY, "index.html"}
     index = bucket.get_object(Bucket=BUCKET, Key="index.html")
     assert index["ContentType"] == "text/html; charset=utf-8"
     assert f'href="{page_key}"' in index["Body"].read().decode()
@@ -492,7 +494,30 @@ def test_pages_of_old_checks_are_deleted(house: House, monkeypatch: pytest.Monke
     checked = [house.check()[0].checked_at for _ in range(3)]
     stamps = [f"{DATASET}/{moment:%Y-%m-%dT%H-%M-%S-%f}.html" for moment in checked]
     keys = {item.key for item in ObjectStore(house.platform.s3_config).list(BUCKET, "")}
-    assert keys == {*stamps[1:], "index.html"}
+    assert keys == {*stamps[1:], HISTORY, "index.html"}
+
+
+def test_history_shows_the_last_checks_and_the_last_one_of_each_day_before(house: House, bucket: Any) -> None:
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    before = [(80, 5), (2, 1), (2, 23), (1, 10), (1, 11), (1, 12)]
+    times = [today - timedelta(days=days) + timedelta(hours=hours) for days, hours in before]
+    for at in times:
+        house.sql(
+            "INSERT INTO ops.quality_result (dataset, expectation, severity, success, observed, checked_at)"
+            " VALUES (%s, 'any', 'warning', %s, '3', %s)",
+            DATASET, at != times[-1], at,
+        )  # fmt: skip
+    [report] = house.check()
+    with connected(house.platform, "transform") as transform:
+        history = read_history(transform, DATASET, 2)
+    # The last two checks, and of each earlier day the last one; 80 days ago is not shown.
+    assert sorted({one.checked_at for one in history.results}) == [times[2], times[4], times[5], report.checked_at]
+    assert [one.success for one in history.results if one.expectation == "any"] == [True, True, False]
+    page = bucket.get_object(Bucket=BUCKET, Key=HISTORY)["Body"].read().decode()
+    assert "<h2>Failed checks</h2>" in page
+    assert f'href="../{DATASET}/' in page, "a check with a page is a link to it"
+    index = bucket.get_object(Bucket=BUCKET, Key="index.html")["Body"].read().decode()
+    assert f'href="{HISTORY}"' in index
 
 
 def test_check_without_pages_stores_the_results_and_stops_at_a_critical_one(

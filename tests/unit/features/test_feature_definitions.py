@@ -112,7 +112,7 @@ def test_query_has_only_the_steps_that_are_read_and_each_raw_table_with_its_cond
         ("joinKey: task_id", "joinKey: Task", 'joinKey: "Task" is not allowed here'),
     ],
 )  # fmt: skip
-def test_problem_has_its_place_and_remedy(tmp_path: Path, old: str, new: str, problem: str) -> None:
+def test_problem_has_its_path_and_remedy(tmp_path: Path, old: str, new: str, problem: str) -> None:
     assert old in VIEW
     found = problems(tmp_path, VIEW.replace(old, new))
     assert any(one.startswith(problem) for one in found), found
