@@ -48,6 +48,7 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self._versions: dict[str, str] = {}
         self._model = Gauge(
             "ml_api_model_info", "The version in use, as a label.", ("model", "version"), registry=self.registry
         )
@@ -67,8 +68,10 @@ class Metrics:
         self._classification.observe(seconds)
 
     def set_model_version(self, model: str, version: str) -> None:
-        """Show this version instead of the one before."""
-        self._model.clear()
+        """Show this version of the model instead of the one before."""
+        if (before := self._versions.get(model)) is not None:
+            self._model.remove(model, before)
+        self._versions[model] = version
         self._model.labels(model, version).set(1)
 
     def count_load_failure(self) -> None:
@@ -107,5 +110,11 @@ class CountRequests:
         try:
             await self._app(scope, receive, watched)
         finally:
-            path = scope["path"] if scope["path"] in self._paths else _NO_ROUTE
-            self._metrics.count_request(path, status, perf_counter() - begun)
+            self._metrics.count_request(self._path(scope), status, perf_counter() - begun)
+
+    def _path(self, scope: Scope) -> str:
+        """The route's path, with the names of its parameters; the router puts the route into the scope."""
+        for path in (scope["path"], getattr(scope.get("route"), "path", None)):
+            if path in self._paths:
+                return str(path)
+        return _NO_ROUTE
