@@ -1,6 +1,6 @@
--- Tables of version 1 of two contracts get the columns and keys of version 2. Their rows stay; columns that version 2 does
--- not have stay, too, and are null in new rows. Another version's table, or none, is left as it is. A table of GitHub
--- events fits version 2 as it is.
+-- Tables of version 1 of two contracts get the columns and keys of version 2. Their rows stay; columns that version 2
+-- does not have stay, too, and are null in new rows. Another version's table, or none, is left as it is. A table of
+-- GitHub events fits version 2 as it is.
 
 -- A price is in US dollars and has no currency in its key: rows in other currencies go.
 DO $$
