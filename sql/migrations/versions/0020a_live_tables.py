@@ -1,4 +1,4 @@
-"""Tables of crypto prices, weather and GitHub events as version 2 of their contracts has them."""
+"""Tables of crypto prices and weather as version 2 of their contracts has them."""
 
 from pathlib import Path
 

@@ -1,5 +1,6 @@
--- Tables of version 1 of three contracts get the columns and keys of version 2. Their rows stay; columns that version 2
--- does not have stay, too, and are null in new rows. Another version's table, or none, is left as it is.
+-- Tables of version 1 of two contracts get the columns and keys of version 2. Their rows stay; columns that version 2
+-- does not have stay, too, and are null in new rows. Another version's table, or none, is left as it is. A table of
+-- GitHub events fits version 2 as it is.
 
 -- A price is in US dollars and has no currency in its key: rows in other currencies go.
 DO $$
@@ -14,9 +15,6 @@ BEGIN
         ALTER TABLE raw.crypto_prices DROP CONSTRAINT crypto_prices_pkey;
         ALTER TABLE raw.crypto_prices
             ALTER COLUMN currency DROP NOT NULL,
-            ALTER COLUMN symbol DROP NOT NULL,
-            ALTER COLUMN name DROP NOT NULL,
-            ALTER COLUMN collected_at DROP NOT NULL,
             ADD PRIMARY KEY (coin_id, last_updated);
     END IF;
 END $$;
@@ -37,17 +35,6 @@ BEGIN
             ALTER COLUMN humidity_pct TYPE double precision,
             ALTER COLUMN precipitation_mm TYPE double precision,
             ALTER COLUMN wind_kmh TYPE double precision,
-            ALTER COLUMN weather_code TYPE integer,
-            ALTER COLUMN collected_at DROP NOT NULL;
-    END IF;
-END $$;
-
-DO $$
-BEGIN
-    IF EXISTS (
-        SELECT FROM pg_catalog.pg_attribute
-        WHERE attrelid = to_regclass('raw.github_events') AND attname = 'fetched_at' AND NOT attisdropped
-    ) THEN
-        ALTER TABLE raw.github_events ALTER COLUMN fetched_at DROP NOT NULL;
+            ALTER COLUMN weather_code TYPE integer;
     END IF;
 END $$;
