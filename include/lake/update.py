@@ -162,7 +162,8 @@ class _Update:
         rows = self._count(self._table.in_lake)
         deleted = self._delete_vanished(rows) if rows > self._state.rows else 0
         if rows - deleted != self._state.rows:
-            return self._differs(rows - deleted)
+            self._report_difference(rows - deleted)
+            return None
         self.has_written |= bool(inserted or updated or deleted or not self._is_continued)
         if self._last and not self._is_full:  # rows that were read again need not be read a third time
             self.has_written |= bool(read and self._state.ended_before > self._last.ended_before)
@@ -174,11 +175,11 @@ class _Update:
             self._describe_snapshot(done)
         return done
 
-    def _differs(self, rows: int) -> None:
-        facts = f"the lake has {rows} rows of {self._table.title}, the warehouse {self._state.rows}"
+    def _report_difference(self, rows: int) -> None:
+        counts = f"the lake has {rows} rows of {self._table.title}, the warehouse {self._state.rows}"
         if self._is_rebuilt:
-            raise PermanentError(Code.INTERNAL, error=f"all rows were inserted, and {facts}")
-        log.warning("%s although %s rows were merged: more is read.", facts, "all" if self._is_full else "the changed")
+            raise PermanentError(Code.INTERNAL, error=f"all rows were inserted, and {counts}")
+        log.warning("%s although %s rows were merged: more is read.", counts, "all" if self._is_full else "the changed")
 
     def _prepare_table(self) -> None:
         """Create the table, add new columns, or create it again where old rows may be wrong in any column."""
@@ -240,12 +241,12 @@ class _Update:
     def _describe_snapshot(self, done: TableUpdate) -> None:
         """Name the run and the files in the snapshot: `FROM lake.snapshots()` shows them."""
         files = self._file_ids()
-        facts = {
+        details = {
             "run_id": self._run_id, "table": done.table, "inserted": done.inserted, "updated": done.updated,
             "deleted": done.deleted, "rows": done.rows, "files": len(files), "file_ids": files[:_MAX_FILE_IDS],
         }  # fmt: skip
         message = f"{done.table}: {done.inserted} inserted, {done.updated} updated, {done.deleted} deleted"
-        extra = literal(json.dumps(facts))
+        extra = literal(json.dumps(details))
         self._engine.execute(f"CALL lake.set_commit_message('update_lake', {literal(message)}, extra_info => {extra})")
 
     def _file_ids(self) -> list[int]:

@@ -173,7 +173,7 @@ def test_restored_older_state_of_the_server_is_compared_in_full(sales: Sales) ->
     sales.assert_same()
 
 
-def test_rows_lost_in_the_lake_come_back(sales: Sales) -> None:
+def test_rows_missing_in_the_lake_come_back(sales: Sales) -> None:
     sales.insert(1, 10)
     sales.update()
     sales.engine.execute(f"DELETE FROM lake.{sales.relation} WHERE id < 4")
@@ -195,12 +195,12 @@ def test_snapshot_names_run_and_files_and_shows_the_past(sales: Sales) -> None:
     past = sales.snapshots()
     sales.insert(11, 12, file_id=8)
     sales.update(run_id="scheduled__2")
-    author, facts = sales.engine.execute(
+    author, details = sales.engine.execute(
         "SELECT author, commit_extra_info FROM lake.snapshots() ORDER BY snapshot_id DESC LIMIT 1"
     ).fetchall()[0]
     assert author == "update_lake"
-    facts = json.loads(facts)
-    assert (facts["run_id"], facts["file_ids"], facts["inserted"]) == ("scheduled__2", [8], 2)
+    details = json.loads(details)
+    assert (details["run_id"], details["file_ids"], details["inserted"]) == ("scheduled__2", [8], 2)
     assert (sales.rows(f"AT (VERSION => {past})"), sales.rows()) == (10, 12)
 
 
