@@ -14,7 +14,7 @@ compare all rows, trigger it manually with `full`.
 **Writes**: the catalogue (connection `lake_pg`), Parquet files in the bucket `lake`.
 
 **On failure**: the task's log names each table that was not updated, and why. The others are up to date. A table is
-left as it was before the run: nothing is lost or doubled.
+left as it was before the run: no row is missing or there twice.
 
 **How to rerun**: trigger the DAG again, or wait: the next run continues where each table is.
 """

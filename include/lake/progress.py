@@ -63,7 +63,10 @@ def read_progress(engine: duckdb.DuckDBPyConnection, table: LakeTable) -> Progre
         "FROM lake.meta.progress WHERE table_schema = ? AND table_name = ? ORDER BY update_no DESC LIMIT 1",
         [table.schema, table.name],
     ).fetchone()
-    return Progress(*row[:4], *map(json.loads, row[4:7]), row[7]) if row else None
+    if row is None:
+        return None
+    columns, key, partition_by = map(json.loads, row[4:7])
+    return Progress(*row[:4], columns, key, partition_by, row[7])
 
 
 def write_progress(

@@ -4,9 +4,10 @@ What belongs here: one update, which is one transaction of DuckLake. What does n
 
 An update reads the rows that changed since the last one and merges them by key. The lake then has at least the rows of
 the warehouse: if it has more, the others were deleted in the warehouse and are deleted here. If it still differs, all
-rows are read and compared. Rows, deletes, new columns and the progress are one commit: an update that ends anywhere
-leaves either everything or nothing, and the next one continues. A table of appended rows has the key `_file_id,
-_source_row`; none of its rows is known to the lake before, so they are only inserted.
+rows are read and compared; if that does not help (a row is there twice), the table is built again. Rows, deletes, new
+columns and the progress are one commit: an update that ends anywhere leaves either everything or nothing, and the next
+one continues. A table of appended rows has the key `_file_id, _source_row`; none of its rows is known to the lake
+before, so they are only inserted.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import logging
 import random
 import time
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from include.contracts.expressions import literal, quoted
@@ -39,6 +41,14 @@ log = logging.getLogger(__name__)
 _ATTEMPTS = 5
 _PAUSE_SECONDS = 0.5
 _MAX_FILE_IDS = 1000
+
+
+class Reading(IntEnum):
+    """What an update reads: the changed rows, or all rows, to compare them or to build the table again."""
+
+    CHANGES = 0
+    ALL = 1
+    REBUILD = 2
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,7 @@ class TableUpdater:
 
         Raises:
             RetryableError: another process updates the table, a server does not answer, or conflicts do not end.
-            PermanentError: the table does not exist, or the lake still differs after all rows were compared.
+            PermanentError: the table does not exist, or the lake differs after the table was built again.
         """
         with connect(self.locks) as connection, warehouse_errors():
             lock = {"name": f"lake:{table.title}"}
@@ -93,8 +103,9 @@ class TableUpdater:
                 with lake_errors():
                     create_progress(self.engine)
                     self.engine.execute(f"CREATE SCHEMA IF NOT EXISTS lake.{quoted(table.schema)}")
-                    done = self._in_transaction(table, full=full)
-                    return self._in_transaction(table, full=True) if done is None else done
+                    for reading in Reading:
+                        if reading >= full and (done := self._in_transaction(table, reading)):
+                            return done
             except LakeConflictError as error:
                 if attempt == _ATTEMPTS:
                     raise
@@ -102,10 +113,10 @@ class TableUpdater:
                 time.sleep(_PAUSE_SECONDS * 2**attempt * random.uniform(0.5, 1))  # noqa: S311 - a pause
         raise AssertionError
 
-    def _in_transaction(self, table: LakeTable, *, full: bool) -> TableUpdate | None:
+    def _in_transaction(self, table: LakeTable, reading: Reading) -> TableUpdate | None:
         self.engine.execute("BEGIN")
         try:
-            update = _Update(self.engine, table, self.run_id, full)
+            update = _Update(self.engine, table, self.run_id, reading)
             done = update.run()
             self.engine.execute("COMMIT" if done and update.has_written else "ROLLBACK")
         except BaseException:
@@ -132,26 +143,27 @@ def _same_key(table: LakeTable) -> str:
 class _Update:
     """One try of an update, within a transaction."""
 
-    def __init__(self, engine: duckdb.DuckDBPyConnection, table: LakeTable, run_id: str, full: bool) -> None:  # noqa: FBT001
+    def __init__(self, engine: duckdb.DuckDBPyConnection, table: LakeTable, run_id: str, reading: Reading) -> None:
         self._engine, self._table, self._run_id = engine, table, run_id
         self._last: Progress | None = read_progress(engine, table)
         self._state: TableState = read_state(engine, table)
         self._is_continued = self._last is not None and self._last.is_of(table, self._state)
-        self._is_full = full or not self._is_continued
+        self._reading, self._is_full = reading, reading >= Reading.ALL or not self._is_continued
         self.has_written = self._is_rebuilt = False
 
     def run(self) -> TableUpdate | None:
-        """Bring the table up to date. None if it differs although all changes were merged.
+        """Bring the table up to date. None if it still differs: then more must be read.
 
         Raises:
-            PermanentError: it differs although all rows were compared.
+            PermanentError: it differs although it was built again.
         """
         self._prepare_table()
         read, inserted, updated = self._merge()
         rows = self._count(self._table.in_lake)
         deleted = self._delete_vanished(rows) if rows > self._state.rows else 0
         if rows - deleted != self._state.rows:
-            return self._differs(rows - deleted)
+            self._report_difference(rows - deleted)
+            return None
         self.has_written |= bool(inserted or updated or deleted or not self._is_continued)
         if self._last and not self._is_full:  # rows that were read again need not be read a third time
             self.has_written |= bool(read and self._state.ended_before > self._last.ended_before)
@@ -163,16 +175,16 @@ class _Update:
             self._describe_snapshot(done)
         return done
 
-    def _differs(self, rows: int) -> None:
-        facts = f"the lake has {rows} rows of {self._table.title}, the warehouse {self._state.rows}"
-        if self._is_full:
-            raise PermanentError(Code.INTERNAL, error=f"all rows were compared, and {facts}")
-        log.warning("All changes were merged, and %s: all rows are compared.", facts)
+    def _report_difference(self, rows: int) -> None:
+        counts = f"the lake has {rows} rows of {self._table.title}, the warehouse {self._state.rows}"
+        if self._is_rebuilt:
+            raise PermanentError(Code.INTERNAL, error=f"all rows were inserted, and {counts}")
+        log.warning("%s although %s rows were merged: more is read.", counts, "all" if self._is_full else "the changed")
 
     def _prepare_table(self) -> None:
         """Create the table, add new columns, or create it again where old rows may be wrong in any column."""
         added = self._last.added_columns(self._state.columns) if self._last else None
-        if self._last is None or added is None:
+        if self._last is None or added is None or self._reading is Reading.REBUILD:
             # History of the table stays readable in its old form, by time travel.
             self._engine.execute(f"DROP TABLE IF EXISTS {self._table.in_lake}")
             columns = ", ".join(f"{quoted(column.name)} {column.duckdb_type}" for column in self._state.columns)
@@ -229,12 +241,12 @@ class _Update:
     def _describe_snapshot(self, done: TableUpdate) -> None:
         """Name the run and the files in the snapshot: `FROM lake.snapshots()` shows them."""
         files = self._file_ids()
-        facts = {
+        details = {
             "run_id": self._run_id, "table": done.table, "inserted": done.inserted, "updated": done.updated,
             "deleted": done.deleted, "rows": done.rows, "files": len(files), "file_ids": files[:_MAX_FILE_IDS],
         }  # fmt: skip
         message = f"{done.table}: {done.inserted} inserted, {done.updated} updated, {done.deleted} deleted"
-        extra = literal(json.dumps(facts))
+        extra = literal(json.dumps(details))
         self._engine.execute(f"CALL lake.set_commit_message('update_lake', {literal(message)}, extra_info => {extra})")
 
     def _file_ids(self) -> list[int]:

@@ -25,7 +25,7 @@ def maintain_lake(engine: duckdb.DuckDBPyConnection, settings: LakeSettings) -> 
     """Merge and rewrite files, delete old snapshots and the files that only they need.
 
     Returns:
-        How many files were written anew, and how many snapshots and files were deleted.
+        How many files were written again, and how many snapshots and files were deleted.
 
     Raises:
         RetryableError: a server does not answer, or an update of the lake was faster; the next upkeep continues.

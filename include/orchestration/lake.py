@@ -115,8 +115,9 @@ def stop_at_failed(failed: dict[str, PipelineError]) -> None:
     """
     if not failed:
         return
-    permanent = [error for error in failed.values() if isinstance(error, PermanentError)]
-    first = (permanent or list(failed.values()))[0]
+    errors = list(failed.values())
+    permanent = [error for error in errors if isinstance(error, PermanentError)]
+    first = permanent[0] if permanent else errors[0]
     code = first.code if len(failed) == 1 else Code.INTERNAL if permanent else first.code
     text = "; ".join(f"{name}: {error.message}" for name, error in failed.items())
     count = "1 table was" if len(failed) == 1 else f"{len(failed)} tables were"

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 import urllib.request
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -36,8 +40,9 @@ def api(running: Running) -> Iterator[AirflowApi]:
     variables = for_library(running.platform)
     with AirflowApi(variables["AIRFLOW_URL"], variables["AIRFLOW_USER"], variables["AIRFLOW_PASSWORD"]) as session:
         yield session
-    # Files of the other modules would start it repeatedly, and each run takes both cores for half a minute.
-    running.airflow("dags/transform_warehouse", {"is_paused": True}, method="PATCH")
+    # Files of the other modules would start them repeatedly, and each run takes both cores for half a minute.
+    for dag_id in ("transform_warehouse", "update_lake"):
+        running.airflow(f"dags/{dag_id}", {"is_paused": True}, method="PATCH")
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +96,32 @@ def test_every_commit_of_the_api_is_a_row_with_its_features(running: Running, tr
         "FROM ops.file_ingestion_log WHERE dataset = 'commits' AND status = 'archived'"
     )
     assert balanced
+
+
+def test_rows_and_models_come_to_the_lake_without_manual_triggers(
+    running: Running, api: AirflowApi, trained: Any
+) -> None:
+    counts = (
+        "SELECT (SELECT count(*) FROM {0}raw.commits) AS commits, "
+        "(SELECT count(*) FROM {0}analytics.ml_features) AS features"
+    )
+    command = [sys.executable, "-m", "include.cli", "lake", "sql", counts.format("lake."), "--json"]
+
+    def same() -> bool:
+        time.sleep(2)  # each command needs a second of a CPU
+        ended = subprocess.run(
+            command, env=os.environ | for_library(running.platform), capture_output=True, text=True, check=False,
+            timeout=120,
+        )  # fmt: skip
+        with connect(running.platform.warehouse_config("transform")) as warehouse:
+            commits, features = warehouse.execute(counts.format("").encode()).fetchone() or (None, None)
+        # It fails as long as there is no such table.
+        return ended.returncode == 0 and json.loads(ended.stdout) == [{"commits": commits, "features": features}]
+
+    running.until(same, "the commits in the lake", 300)
+    runs = api.runs("update_lake", 20)
+    assert "asset_triggered" in {run["run_type"] for run in runs} <= {"scheduled", "asset_triggered"}
+    assert "failed" not in {run["state"] for run in runs}
 
 
 def test_answers_are_stored_unchanged(running: Running, trained: Any) -> None:
@@ -158,7 +189,8 @@ def test_an_unpaused_transformation_builds_what_came_while_it_was_paused(
 ) -> None:
     """Airflow keeps no event for a paused DAG: its time schedule starts the run, within `scheduling.PAUSE`."""
     running.until(lambda: not api.busy("transform_warehouse", ignored_task=COOL_DOWN), "an idle transformation")
-    running.airflow("dags/transform_warehouse", {"is_paused": True}, method="PATCH")
+    for dag_id in ("transform_warehouse", "update_lake"):
+        running.airflow(f"dags/{dag_id}", {"is_paused": True}, method="PATCH")
     running.sample("sales", "while_paused.csv", 50, start=77_000_000)
     running.drop("while_paused.csv", "incoming/sales/while_paused.csv")
     [file_id] = [running.settled("incoming/sales/while_paused.csv")["file_id"]]

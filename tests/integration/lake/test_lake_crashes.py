@@ -25,18 +25,18 @@ _STEPS = ("MERGE", "DELETE FROM lake.", "INSERT INTO lake.meta", "COMMIT", "AFTE
 
 def _plain(config: Any) -> dict[str, Any]:
     values: dict[str, Any] = json.loads(config.model_dump_json())
-    for model, place in (
+    for model, fields in (
         (config, values),
         *((getattr(config, n), values[n]) for n in ("catalogue", "objects") if n in values),
     ):
         for name in ("password", "secret_access_key"):
-            if name in place:
-                place[name] = getattr(model, name).get_secret_value()
+            if name in fields:
+                fields[name] = getattr(model, name).get_secret_value()
     return values
 
 
 @pytest.mark.parametrize("before", _STEPS, ids=lambda step: step.split()[-1].strip(".").replace(".", "-").lower())
-def test_killed_update_loses_and_doubles_nothing(sales: Sales, before: str, tmp_path: Path) -> None:
+def test_killed_update_leaves_no_row_out_and_none_twice(sales: Sales, before: str, tmp_path: Path) -> None:
     sales.insert(1, 200)
     sales.update()
     sales.insert(201, 230, file_id=2)

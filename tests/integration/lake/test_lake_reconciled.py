@@ -68,7 +68,7 @@ def test_difference_that_later_changes_explain_passes(sales: Sales, change: str,
     assert (found.success, found.observed) == (True, observed)
 
 
-def test_rows_that_the_lake_lost_or_gained_fail(sales: Sales) -> None:
+def test_rows_missing_or_added_in_the_lake_fail(sales: Sales) -> None:
     sales.insert(1, 20)
     sales.update()
     sales.engine.execute(f"DELETE FROM lake.{sales.relation} WHERE id < 4")

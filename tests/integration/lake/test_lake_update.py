@@ -173,11 +173,19 @@ def test_restored_older_state_of_the_server_is_compared_in_full(sales: Sales) ->
     sales.assert_same()
 
 
-def test_rows_lost_in_the_lake_come_back(sales: Sales) -> None:
+def test_rows_missing_in_the_lake_come_back(sales: Sales) -> None:
     sales.insert(1, 10)
     sales.update()
     sales.engine.execute(f"DELETE FROM lake.{sales.relation} WHERE id < 4")
     assert sales.update().inserted == 3
+    sales.assert_same()
+
+
+def test_rows_that_are_in_the_lake_twice_are_removed(sales: Sales) -> None:
+    sales.insert(1, 20)
+    sales.update()
+    sales.engine.execute(f"INSERT INTO lake.{sales.relation} SELECT * FROM lake.{sales.relation} WHERE id < 3")
+    assert sales.update().is_rebuilt
     sales.assert_same()
 
 
@@ -187,12 +195,12 @@ def test_snapshot_names_run_and_files_and_shows_the_past(sales: Sales) -> None:
     past = sales.snapshots()
     sales.insert(11, 12, file_id=8)
     sales.update(run_id="scheduled__2")
-    author, facts = sales.engine.execute(
+    author, details = sales.engine.execute(
         "SELECT author, commit_extra_info FROM lake.snapshots() ORDER BY snapshot_id DESC LIMIT 1"
     ).fetchall()[0]
     assert author == "update_lake"
-    facts = json.loads(facts)
-    assert (facts["run_id"], facts["file_ids"], facts["inserted"]) == ("scheduled__2", [8], 2)
+    details = json.loads(details)
+    assert (details["run_id"], details["file_ids"], details["inserted"]) == ("scheduled__2", [8], 2)
     assert (sales.rows(f"AT (VERSION => {past})"), sales.rows()) == (10, 12)
 
 
@@ -211,14 +219,14 @@ def test_partitioned_table_has_a_file_per_partition(make_sales: MakeSales) -> No
 
 def test_table_partitioned_by_parts_of_a_time_has_a_file_per_month(make_sales: MakeSales) -> None:
     sales = make_sales(partition_by=("year(seen_at)", "month(seen_at)"))
-    sales.insert(1, 3)
-    sales.run(f"UPDATE {sales.relation} SET seen_at = make_timestamptz(2025, id::int, 1, 0, 0, 0, 'UTC')")
+    sales.insert(1, 30)
+    sales.run(f"UPDATE {sales.relation} SET seen_at = make_timestamptz(2025, id::int % 3 + 1, 1, 0, 0, 0, 'UTC')")
     sales.update()
     files = sales.engine.execute(f"SELECT data_file FROM ducklake_list_files('lake', '{sales.name}', schema => 'raw')")
     folders = {"/".join(part for part in name.split("/") if "=" in part) for (name,) in files.fetchall()}
     assert folders == {f"year=2025/month={month}" for month in (1, 2, 3)}
     sales.run(f"UPDATE {sales.relation} SET seen_at = seen_at + interval '1 year'")
-    assert sales.update().updated == 3
+    assert sales.update().updated == 30
     sales.assert_same()
 
 
