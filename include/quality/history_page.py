@@ -105,9 +105,9 @@ def _checks(history: TableHistory, times: Sequence[datetime], present: frozenset
     for name in sorted(by_name, key=lambda one: (_passes_now(by_name[one]), one)):
         outcomes = by_name[name]
         bars = [
-            _linked(history.dataset, result, present, _outcome_bar(index, result))
+            _linked(history.dataset, outcomes[at], present, _outcome_bar(index, outcomes[at]))
             for index, at in enumerate(times)
-            if (result := outcomes.get(at))
+            if at in outcomes
         ]
         passed = sum(result.success for result in outcomes.values())
         chart = _svg(len(times) * _STEP, _ROW, bars, f"Outcomes of {name}")
