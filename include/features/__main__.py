@@ -47,6 +47,9 @@ each task at T, `tasks_history` each row before T, `activity` each event before 
 `include/features/definition.py`. Try the shipped views with `filegate generate users --drop`, and likewise tasks,
 projects, teams and activity.
 
+The model of commits has features of its own (`include/ml/commit_features.py`): the ML service computes them from the
+text of a request, before any table has it, and each is of one commit, not of an entity at midnight.
+
 This page is generated: `python -m include.features`.
 """
 

@@ -122,6 +122,7 @@ def inspect_warehouse(
         for report in reports:
             write_results(connection, report)
         purge_results(connection, settings.keep_days)
+        runs = read_runs(connection, KEPT)
         for report in reports:
-            report.history = read_history(connection, report.dataset, KEPT)
-        return Checked(reports, read_runs(connection, KEPT))
+            report.history = read_history(connection, report.dataset, runs)
+        return Checked(reports, runs)

@@ -105,9 +105,9 @@ def _checks(history: TableHistory, times: Sequence[datetime], present: frozenset
     for name in sorted(by_name, key=lambda one: (_passes_now(by_name[one]), one)):
         outcomes = by_name[name]
         bars = [
-            _linked(history.dataset, result, present, _outcome_bar(index, result))
+            _linked(history.dataset, outcomes[at], present, _outcome_bar(index, outcomes[at]))
             for index, at in enumerate(times)
-            if (result := outcomes.get(at))
+            if at in outcomes
         ]
         passed = sum(result.success for result in outcomes.values())
         chart = _svg(len(times) * _STEP, _ROW, bars, f"Outcomes of {name}")
@@ -163,7 +163,7 @@ def _drifts(drifts: Sequence[PastDrift]) -> Iterator[str]:
 def _psi_chart(column: str, drifts: Sequence[PastDrift]) -> str:
     """The index over the days. Days without an index interrupt the curve."""
     days = [drift.window_end for drift in drifts]
-    span = max((days[-1] - days[0]).total_seconds(), 1.0)
+    seconds = max((days[-1] - days[0]).total_seconds(), 1.0)
     top = max(0.3, *(drift.psi for drift in drifts if drift.psi is not None), 0.0) * 1.1
     limits = [
         f'<path class="limit l-{kind}" d="M{_LEFT} {_y(psi, top):.1f}h{_PLOT}"/>'
@@ -176,7 +176,7 @@ def _psi_chart(column: str, drifts: Sequence[PastDrift]) -> str:
         if drift.psi is None:
             curves.append([])
             continue
-        x = _LEFT + (drift.window_end - days[0]).total_seconds() / span * _PLOT
+        x = _LEFT + (drift.window_end - days[0]).total_seconds() / seconds * _PLOT
         y = _y(drift.psi, top)
         curves[-1].append((x, y))
         about = escape(f"{drift.window_end:%Y-%m-%d}: {drift.psi:.4f}, {drift.status.value}")

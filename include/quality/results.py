@@ -6,6 +6,7 @@ What belongs here: writing, reading and deleting them. What does not: results of
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from include.contracts.model import Severity
@@ -144,13 +145,26 @@ def read_runs(connection: Connection, kept: int) -> Sequence[CheckRun]:
         return [CheckRun(*row) for row in connection.execute(statement("quality_runs"), {"kept": kept}).fetchall()]
 
 
-def read_history(connection: Connection, dataset: str, kept: int) -> TableHistory:
-    """Return the results of a table at its last `kept` checks and on the HISTORY_DAYS days before, and its drift."""
+def read_history(connection: Connection, dataset: str, runs: Sequence[CheckRun]) -> TableHistory:
+    """Return the past of a table: its drift, and the results of its last checks and of HISTORY_DAYS days before.
+
+    Args:
+        connection: of a role that may read the results.
+        dataset: the table.
+        runs: the last checks of all tables.
+    """
+    recent = [run.checked_at for run in runs if run.dataset == dataset]
+    if not recent:
+        return TableHistory(dataset, (), ())
+    oldest = min(recent).astimezone(UTC)
+    of_results = {
+        "dataset": dataset, "recent": recent, "days": HISTORY_DAYS, "oldest": oldest,
+        "midnight": oldest.replace(hour=0, minute=0, second=0, microsecond=0),
+    }  # fmt: skip
     with warehouse_errors():
-        results = connection.execute(
-            statement("quality_history"), {"dataset": dataset, "kept": kept, "days": HISTORY_DAYS}
-        ).fetchall()
-        drifts = connection.execute(statement("drift_history"), {"dataset": dataset, "days": DRIFT_DAYS}).fetchall()
+        results = connection.execute(statement("quality_history"), of_results).fetchall()
+        of_drift = {"dataset": dataset, "days": DRIFT_DAYS}
+        drifts = connection.execute(statement("drift_history"), of_drift).fetchall()
     return TableHistory(
         dataset,
         [PastResult(at, name, column, Severity(severity), success, observed or "")

@@ -509,7 +509,7 @@ def test_history_shows_the_last_checks_and_the_last_one_of_each_day_before(house
         )  # fmt: skip
     [report] = house.check()
     with connected(house.platform, "transform") as transform:
-        history = read_history(transform, DATASET, 2)
+        history = read_history(transform, DATASET, read_runs(transform, 2))
     # The last two checks, and of each earlier day the last one; 80 days ago is not shown.
     assert sorted({one.checked_at for one in history.results}) == [times[2], times[4], times[5], report.checked_at]
     assert [one.success for one in history.results if one.expectation == "any"] == [True, True, False]
@@ -621,6 +621,21 @@ def test_earlier_checks_are_read_by_the_index_and_no_further_than_they_are_shown
     assert {node.get("Index Name") for node in scans} == {"checks_of_table"}
     # Two results per check, three checks, forty tables; a few more to find the end of the third check, and the names.
     assert sum(node["Actual Rows"] * node["Actual Loops"] for node in scans) < 500
+
+
+def test_history_is_read_by_the_index_and_no_further_than_it_is_shown(house: House) -> None:
+    for hours in range(400):
+        remember(house, f"{hours + 1} hours", tables=2)
+    with connected(house.platform, "transform") as transform:
+        recent = [run.checked_at for run in read_runs(transform, 3) if run.dataset == "quality_old_1"]
+        midnight = min(recent).replace(hour=0, minute=0, second=0, microsecond=0)
+        query = b"EXPLAIN (ANALYZE, FORMAT JSON) " + statement("quality_history")
+        values = {"dataset": "quality_old_1", "recent": recent, "oldest": min(recent), "midnight": midnight, "days": 5}
+        [[[plan_of_query]]] = transform.execute(query, values).fetchall()
+    scans = [node for node in nodes(plan_of_query["Plan"]) if node.get("Relation Name") == "quality_result"]
+    assert {node.get("Index Name") for node in scans} == {"checks_of_table"}
+    # Two results of each of at most nine checks, and one row for each of six days.
+    assert 12 <= sum(node["Actual Rows"] * node["Actual Loops"] for node in scans) <= 30
 
 
 def nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -72,7 +73,7 @@ def migrate(platform: Platform, revision: str) -> None:
 def enter(platform: Platform, request: pytest.FixtureRequest) -> Iterator[Callable[[str], psycopg.Connection[Any]]]:
     """Sessions of a role in a database that was migrated at once, or that had rows at version 0019."""
     opened: dict[str, psycopg.Connection[Any]] = {}
-    with superuser_connection(platform.settings, platform.credentials) as server:
+    with superuser_connection(platform.settings, platform.credentials) as server, ExitStack() as sessions:
         server.execute(f"CREATE DATABASE {DATABASE} OWNER warehouse_owner")
         try:
             if request.param == "filled":
@@ -85,7 +86,7 @@ def enter(platform: Platform, request: pytest.FixtureRequest) -> Iterator[Callab
             def session(role: str) -> psycopg.Connection[Any]:
                 if role not in opened:
                     config = platform.warehouse_config(role).model_copy(update={"database": DATABASE})
-                    opened[role] = connect(config)
+                    opened[role] = sessions.enter_context(connect(config))
                 return opened[role]
 
             session("transform").execute(PREPARED.encode())
@@ -93,8 +94,7 @@ def enter(platform: Platform, request: pytest.FixtureRequest) -> Iterator[Callab
             if request.param == "filled":
                 assert session("reader").execute("SELECT id FROM raw.sales").fetchall() == [("a",)]
         finally:
-            for connection in opened.values():
-                connection.close()
+            sessions.close()
             server.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")
 
 
