@@ -109,6 +109,7 @@ def call(config: FeatureStoreConfig, function: str, **arguments: Any) -> Any:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
-            lines = tuple(done.stdout.strip().splitlines()[-_LOG_LINES:])
+            output = done.stdout.replace(config.store.password.get_secret_value() or "\0", "***")
+            lines = tuple(output.strip().splitlines()[-_LOG_LINES:])
             raise CommandError(f"Feast failed at `{function}`", "the last lines of its output say why", lines)
         return json.loads(result.read_text())

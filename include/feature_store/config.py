@@ -41,6 +41,7 @@ class FeatureStoreConfig:
         """The variables that feature_store.yaml names, as YAML. No file has the password."""
         store = self.store
         password = store.password.get_secret_value()
+        host = f"[{store.host}]" if ":" in store.host else store.host
         login = f"{quote(store.user, safe='')}:{quote(password, safe='')}"
         values = {
             "HOST": store.host,
@@ -49,6 +50,6 @@ class FeatureStoreConfig:
             "PASSWORD": password,
             "DATABASE": store.database,
             "WAREHOUSE": self.warehouse.database,
-            "REGISTRY": f"postgresql+psycopg://{login}@{store.host}:{store.port}/{store.database}",
+            "REGISTRY": f"postgresql+psycopg://{login}@{host}:{store.port}/{store.database}",
         }
         return {f"FEATURE_STORE_{name}": json.dumps(value) for name, value in values.items()}

@@ -19,14 +19,15 @@ from include.settings import feast_settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LOCK = Path(__file__).parents[2] / "requirements-feast.txt"
+_ROOT = Path(__file__).parents[2]
+LOCK = _ROOT / "requirements-feast.txt"
 SETUP = "filegate feast setup"
 _STAMP = ".requirements"
 
 
 def folder() -> Path:
     """The virtualenv."""
-    return feast_settings().dir / "venv"
+    return _home() / "venv"
 
 
 def python() -> Path:
@@ -36,13 +37,13 @@ def python() -> Path:
 
 def repository() -> Path:
     """The folder of the generated Feast repository."""
-    return feast_settings().dir / "repository"
+    return _home() / "repository"
 
 
 def complaint() -> str | None:
     """Why Feast cannot be used, with the remedy; None if it can."""
     if not python().exists():
-        return f"Feast is not installed yet: run `{SETUP}`. It needs about 600 MB in {feast_settings().dir}."
+        return f"Feast is not installed yet: run `{SETUP}`. It needs about 600 MB in {_home()}."
     stamp = folder() / _STAMP
     if not stamp.exists() or stamp.read_text() != _digest():
         return f"Feast's virtualenv {folder()} does not fit {LOCK.name}: run `{SETUP}`."
@@ -56,8 +57,10 @@ def make(note: Callable[[str], None]) -> None:
         note: gets a line before each step; pip or uv print their progress themselves.
 
     Raises:
-        CommandError: a step failed; the next call begins again.
+        CommandError: a step failed, and the next call begins again; or there is no lock file.
     """
+    if not LOCK.exists():
+        raise CommandError(f"there is no {LOCK}", "run the command in a checkout; the images do not have this file")
     if complaint() is None:
         note(f"{folder()} fits {LOCK.name}")
         return
@@ -73,6 +76,10 @@ def make(note: Callable[[str], None]) -> None:
     install = [uv, "pip", "sync", "--compile-bytecode", "--python", str(python()), str(LOCK)] if uv else _pip()
     _run(install)
     stamp.write_text(_digest())
+
+
+def _home() -> Path:
+    return _ROOT / feast_settings().dir
 
 
 def _uv() -> str:

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 from include.feature_store.config import ONLINE_SCHEMA, PROJECT, STATE_TABLE, TTL_DAYS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from feast import FeatureStore
 
 _STATE = f"{ONLINE_SCHEMA}.{STATE_TABLE}"
@@ -175,7 +177,7 @@ def _remove_stale(
 def main() -> None:
     """Answer one request."""
     request = json.load(sys.stdin)
-    functions = {"materialize": materialize, "historical": historical, "online": online}
+    functions: dict[str, Callable[..., Any]] = {"materialize": materialize, "historical": historical, "online": online}
     answer = functions[request.pop("call")](**request)
     Path(sys.argv[1]).write_text(json.dumps(answer))
 

@@ -60,7 +60,7 @@ class DelayFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             made[name] = values.fillna(0.0)
         return pd.DataFrame(made, index=inputs.index)
 
-    def get_feature_names_out(self, input_features: object = None) -> np.ndarray:  # type: ignore[type-arg]  # noqa: ARG002
+    def get_feature_names_out(self, input_features: object = None) -> np.ndarray:  # noqa: ARG002
         """The names of the columns."""
         return np.array(self.names, dtype=object)
 

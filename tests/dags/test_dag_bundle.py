@@ -416,8 +416,10 @@ def test_failed_runs_without_another_alert_notify(dags: dict) -> None:
     of_runs = {
         "build_features",
         "maintain_platform",
+        "materialize_features",
         "transform_warehouse",
         "train_commit_model",
+        "train_task_delay",
         "update_lake",
         "update_live_marts",
     }

@@ -56,6 +56,7 @@ def test_files_hold_no_login_and_the_environment_fills_it_in(tmp_path: Path, mon
     assert (found["online_store"]["database"], found["offline_store"]["database"]) == ("feast", "warehouse")
     assert found["online_store"]["port"] == 5433
     assert found["registry"]["path"].startswith("postgresql+psycopg://feast:a%3A%20%22b%22%20%24HOME")
+    assert found["registry"]["path"].endswith("@[::1]:5433/feast")
 
 
 def test_complaint_names_the_command_until_the_environment_fits(folder: Path) -> None:

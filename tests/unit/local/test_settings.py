@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from include.settings import (
     AlertMailSettings,
     AlertSettings,
+    FeastSettings,
     IngestSettings,
     MlflowLogin,
     MlServiceSettings,
@@ -71,7 +72,8 @@ ELSEWHERE = {
 SET_BY_UP = {"ML_SERVICE_URL", "ML_SERVICE_TOKEN", "MLFLOW_TRACKING_URI", "MODEL_SIGNING_KEY"}
 KINDS = (
     PlatformSettings, IngestSettings, MlServiceSettings, StreamSettings, SourceSettings,
-    TrainingSettings, QualitySettings, RetentionSettings, StoreSettings, AlertSettings, AlertMailSettings,
+    TrainingSettings, QualitySettings, FeastSettings, RetentionSettings, StoreSettings, AlertSettings,
+    AlertMailSettings,
 )  # fmt: skip
 # Of programs that do not read `.env`: on the page only.
 OTHER_PROGRAMS = (MlApiSettings, MlflowLogin, MetabaseSettings)
