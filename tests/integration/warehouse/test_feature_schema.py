@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 DATABASE = "features_rights"
-BEFORE, VERSION = "0019", "0021"
+BEFORE, VERSION = "0021", "0022"
 FILLED = """
 INSERT INTO ops.quality_result (dataset, expectation, severity, success) VALUES ('sales', 'any', 'info', true);
 SELECT ops.ensure_dataset('sales', '[{"name": "id", "type": "text"}]', ARRAY['id']);

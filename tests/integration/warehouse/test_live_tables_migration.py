@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-SCRIPT = REPOSITORY / "sql" / "migrations" / "versions" / "0020a_live_tables.sql"
+SCRIPT = REPOSITORY / "sql" / "migrations" / "versions" / "0021_live_tables.sql"
 # Version 1: the columns, those that were required with a !, and the key.
 TABLES = {
     "crypto_prices": (
@@ -91,6 +91,8 @@ def test_tables_fit_the_contracts_and_keep_their_rows(owner: Connection) -> None
     assert not any(differences(owner).values())
     prices = owner.execute("SELECT coin_id, last_updated::text, price_usd FROM raw.crypto_prices").fetchall()
     assert [(coin, price) for coin, _, price in prices] == [("bitcoin", 9.5)]
+    others = owner.execute("SELECT coin_id, currency, price FROM raw.crypto_prices_other_currencies").fetchall()
+    assert others == [("bitcoin", "eur", 8.5)]
     hours = owner.execute(
         "SELECT temperature_c, humidity_pct, precipitation_mm, wind_kmh, weather_code FROM raw.weather"
     ).fetchall()

@@ -1,11 +1,11 @@
-"""The schema in which Feast joins features with entities, for its own role."""
+"""Tables of crypto prices and weather as version 2 of their contracts has them."""
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0022"
-down_revision = "0021"
+revision = "0021"
+down_revision = "0020"
 
 
 def upgrade() -> None:

@@ -2,14 +2,21 @@
 -- does not have stay, too, and are null in new rows. Another version's table, or none, is left as it is. A table of
 -- GitHub events fits version 2 as it is.
 
--- A price is in US dollars and has no currency in its key: rows in other currencies go.
+-- A price is in US dollars and has no currency in its key: rows in other currencies go to a table of their own.
 DO $$
 BEGIN
     IF EXISTS (
         SELECT FROM pg_catalog.pg_constraint
         WHERE conrelid = to_regclass('raw.crypto_prices') AND contype = 'p' AND cardinality(conkey) = 3
     ) THEN
-        DELETE FROM raw.crypto_prices WHERE currency <> 'usd';
+        IF EXISTS (SELECT FROM raw.crypto_prices WHERE currency <> 'usd') THEN
+            CREATE TABLE raw.crypto_prices_other_currencies (LIKE raw.crypto_prices INCLUDING ALL);
+            WITH moved AS (
+                DELETE FROM raw.crypto_prices WHERE currency <> 'usd' RETURNING *
+            )
+            INSERT INTO raw.crypto_prices_other_currencies SELECT * FROM moved;
+            GRANT SELECT ON raw.crypto_prices_other_currencies TO transform, reader;
+        END IF;
         ALTER TABLE raw.crypto_prices RENAME COLUMN updated_at TO last_updated;
         ALTER TABLE raw.crypto_prices RENAME COLUMN price TO price_usd;
         ALTER TABLE raw.crypto_prices DROP CONSTRAINT crypto_prices_pkey;
@@ -34,7 +41,6 @@ BEGIN
             ALTER COLUMN temperature_c TYPE double precision,
             ALTER COLUMN humidity_pct TYPE double precision,
             ALTER COLUMN precipitation_mm TYPE double precision,
-            ALTER COLUMN wind_kmh TYPE double precision,
-            ALTER COLUMN weather_code TYPE integer;
+            ALTER COLUMN wind_kmh TYPE double precision;
     END IF;
 END $$;

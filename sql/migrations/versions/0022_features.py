@@ -1,11 +1,11 @@
-"""Tables of crypto prices and weather as version 2 of their contracts has them."""
+"""Features for models: their schema, the parameters of normalisation, and what the last builds saw."""
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0020a"
-down_revision = "0020"
+revision = "0022"
+down_revision = "0021"
 
 
 def upgrade() -> None:

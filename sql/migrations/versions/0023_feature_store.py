@@ -1,11 +1,11 @@
-"""Features for models: their schema, the parameters of normalisation, and what the last builds saw."""
+"""The schema in which Feast joins features with entities, for its own role."""
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0021"
-down_revision = "0020a"
+revision = "0023"
+down_revision = "0022"
 
 
 def upgrade() -> None:
