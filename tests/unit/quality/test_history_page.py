@@ -72,6 +72,7 @@ def test_drift_is_a_curve_that_days_without_an_index_interrupt() -> None:
     dots = [(float(one.attrib["cx"]), float(one.attrib["cy"])) for one in chart.iter("circle")]
     assert [round(x) for x, _ in dots] == [44, 172, 428, 556, 684]
     height = dots[0][1] - dots[2][1]
+    assert height == pytest.approx(100 / 1.1, abs=0.1), "the largest value has room above it"
     assert dots[0][1] - dots[1][1] == pytest.approx(height / 6, abs=0.1)
     assert len(list(chart.iter("path"))) == 2, "the limits of a warning and of an error"
 
