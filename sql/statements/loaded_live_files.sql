@@ -3,4 +3,4 @@ SELECT
     count(*) AS loads,
     max(loaded_at) AS newest
 FROM ops.file_ingestion_log
-WHERE loaded_at IS NOT NULL AND dataset = ANY(%(datasets)s);
+WHERE loaded_at IS NOT NULL AND dataset = any(%(datasets)s);

@@ -1,5 +1,5 @@
--- The results of a table at its last checks, and at the last check of each day (UTC) before the oldest of these. All rows
--- are read from the index on dataset and time, so the cost does not grow with the number of stored results.
+-- The results of a table at its last checks, and at the last check of each day (UTC) before the oldest of these. All
+-- rows are read from the index on dataset and time, so the cost does not grow with the number of stored results.
 SELECT
     checked_at,
     expectation,
@@ -11,10 +11,10 @@ FROM ops.quality_result
 WHERE
     file_id IS NULL
     AND dataset = %(dataset)s
-    AND checked_at = ANY(
-        %(recent)s::timestamptz [] || ARRAY(
+    AND checked_at = any(
+        %(recent)s::timestamptz[] || array(
             SELECT last_of_day.checked_at
-            FROM generate_series(0, %(days)s) AS back
+            FROM generate_series(0, %(days)s) AS days (back)
             CROSS JOIN
                 LATERAL (
                     SELECT earlier.checked_at
@@ -22,9 +22,9 @@ WHERE
                     WHERE
                         earlier.file_id IS NULL
                         AND earlier.dataset = %(dataset)s
-                        AND earlier.checked_at >= %(midnight)s::timestamptz - make_interval(hours => 24 * back)
+                        AND earlier.checked_at >= %(midnight)s::timestamptz - make_interval(hours => 24 * days.back)
                         AND earlier.checked_at < least(
-                            %(midnight)s::timestamptz - make_interval(hours => 24 * (back - 1)),
+                            %(midnight)s::timestamptz - make_interval(hours => 24 * (days.back - 1)),
                             %(oldest)s::timestamptz
                         )
                     ORDER BY earlier.checked_at DESC
