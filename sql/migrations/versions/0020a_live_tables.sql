@@ -34,7 +34,6 @@ BEGIN
             ALTER COLUMN temperature_c TYPE double precision,
             ALTER COLUMN humidity_pct TYPE double precision,
             ALTER COLUMN precipitation_mm TYPE double precision,
-            ALTER COLUMN wind_kmh TYPE double precision,
-            ALTER COLUMN weather_code TYPE integer;
+            ALTER COLUMN wind_kmh TYPE double precision;
     END IF;
 END $$;
