@@ -65,8 +65,9 @@ def read_progress(engine: duckdb.DuckDBPyConnection, table: LakeTable) -> Progre
     ).fetchone()
     if row is None:
         return None
-    columns, key, partition_by = map(json.loads, row[4:7])
-    return Progress(*row[:4], columns, key, partition_by, row[7])
+    update_no, ended_before, began_before, source, *lists, rows = row
+    columns, key, partition_by = map(json.loads, lists)
+    return Progress(update_no, ended_before, began_before, source, columns, key, partition_by, rows)
 
 
 def write_progress(
