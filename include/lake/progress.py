@@ -65,17 +65,9 @@ def read_progress(engine: duckdb.DuckDBPyConnection, table: LakeTable) -> Progre
     ).fetchone()
     if row is None:
         return None
-    update_no, ended_before, began_before, source, columns, key, partition_by, rows = row
-    return Progress(
-        update_no,
-        ended_before,
-        began_before,
-        source,
-        columns=json.loads(columns),
-        key=json.loads(key),
-        partition_by=json.loads(partition_by),
-        rows=rows,
-    )
+    update_no, ended_before, began_before, source, *lists, rows = row
+    columns, key, partition_by = map(json.loads, lists)
+    return Progress(update_no, ended_before, began_before, source, columns, key, partition_by, rows)
 
 
 def write_progress(
