@@ -10,6 +10,8 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.requirements.stamp
 REQUIREMENTS := requirements.txt requirements-local.txt requirements-dev.txt
+# Feast has a virtualenv of its own, which `filegate feast setup` makes.
+LOCKS := $(REQUIREMENTS) requirements-feast.txt
 
 # The checkout is always on the import path. Set-up prints to stderr: the standard output is the command's alone.
 export PYTHONPATH := $(CURDIR)
@@ -84,7 +86,7 @@ else
 endif
 
 lock: $(STAMP) ## compile the requirements*.in to lock files, with the versions of the present ones where they fit
-	@for lock in $(REQUIREMENTS); do \
+	@for lock in $(LOCKS); do \
 	  $(VENV)/bin/uv pip compile --quiet --python-version 3.11 --no-emit-index-url \
 	    --custom-compile-command "make lock" --output-file "$$lock" "$${lock%.txt}.in"; \
 	done

@@ -13,10 +13,9 @@ from local.credentials import Credentials
 from local.services.postgres import (
     COMMON_DATABASES,
     DATABASES,
-    LAKE,
     ROLE_SETTINGS,
+    SCHEMAS,
     SESSIONS,
-    catalogue_statements,
     role_passwords,
 )
 from local.settings import REPOSITORY
@@ -46,8 +45,11 @@ def roles_sql() -> str:
     roles = "".join(_role(role, variable) for role, variable in password_variables().items())
     databases = "".join(_database(database) for database in DATABASES)
     closed = "".join(f"REVOKE CONNECT, TEMPORARY ON DATABASE {name} FROM PUBLIC;\n" for name in COMMON_DATABASES)
-    catalogue = "".join(f"{statement};\n" for statement in catalogue_statements())
-    return f"{_HEAD}\n{roles}\n{closed}\n{databases}\\connect {LAKE}\n{catalogue}"
+    schemas = "\n".join(
+        "".join((f"\\connect {name}\n", *(f"{statement};\n" for statement in statements)))
+        for name, statements in SCHEMAS.items()
+    )
+    return f"{_HEAD}\n{roles}\n{closed}\n{databases}{schemas}"
 
 
 def _role(role: str, variable: str) -> str:

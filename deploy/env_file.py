@@ -49,6 +49,8 @@ SECRETS: dict[str, Callable[[], str]] = {
     "WAREHOUSE_LAKE_OWNER_PASSWORD": _password,
     "WAREHOUSE_LAKE_READER_PASSWORD": _password,
     "S3_LAKE_READER_SECRET_ACCESS_KEY": _password,
+    "WAREHOUSE_FEAST_PASSWORD": _password,
+    "WAREHOUSE_FEAST_READER_PASSWORD": _password,
     "MINIO_ROOT_PASSWORD": _password,
     "S3_SECRET_ACCESS_KEY": _password,
     "MLFLOW_S3_SECRET_ACCESS_KEY": _password,

@@ -92,6 +92,9 @@ class StoreSettings(Settings):
     warehouse_lake_database: str = Field("lake", description="the lakehouse's catalogue, on the same server")
     warehouse_lake_reader_user: str = Field("lake_reader", description="role that may only read the catalogue")
     warehouse_lake_reader_password: SecretStr = Field(SecretStr(""), description="password of that role")
+    warehouse_feast_database: str = Field("feast", description="Feast's registry and online store, on the same server")
+    warehouse_feast_user: str = Field("feast", description="role of Feast; it also reads the tables of features")
+    warehouse_feast_password: SecretStr = Field(SecretStr(""), description="password of that role")
     s3_lake_reader_access_key_id: str = Field("lake-reader", description="access key that may only read the lakehouse")
     s3_lake_reader_secret_access_key: SecretStr = Field(SecretStr(""), description="its secret")
     kafka_bootstrap: str = Field("127.0.0.1:9092", description="the Kafka-protocol broker, host:port")
@@ -226,6 +229,16 @@ class LakeSettings(Settings):
 
     bucket: str = constant("lake", description="bucket of the Parquet files")
     writer_hours: float = constant(24.0, gt=0, description="longer than any update: younger files are never deleted")
+
+
+class FeastSettings(Settings):
+    """The feature store's own virtualenv, made by `filegate feast setup`. Each name is read from FEAST_<NAME>."""
+
+    model_config = SettingsConfigDict(title="Feast", env_prefix="FEAST_")
+
+    dir: Path = Field(
+        _REPOSITORY / ".venv" / "feast", description="folder of Feast's virtualenv (600 MB) and generated repository"
+    )
 
 
 class AlertSettings(Settings):
@@ -378,5 +391,6 @@ source_settings = lru_cache(maxsize=1)(SourceSettings)
 training_settings = lru_cache(maxsize=1)(TrainingSettings)
 quality_settings = lru_cache(maxsize=1)(QualitySettings)
 lake_settings = lru_cache(maxsize=1)(LakeSettings)
+feast_settings = lru_cache(maxsize=1)(FeastSettings)
 alert_settings = lru_cache(maxsize=1)(AlertSettings)
 retention_settings = lru_cache(maxsize=1)(RetentionSettings)

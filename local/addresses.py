@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from psycopg.conninfo import make_conninfo
 
-from local.services import airflow, bucket, ml_api, mlflow, mlflow_accounts
+from local.services import airflow, bucket, ml_api, mlflow, mlflow_accounts, postgres
 from local.settings import ingest_settings
 
 if TYPE_CHECKING:
@@ -101,6 +101,9 @@ def _services(platform: Platform) -> dict[str, str]:
         **airflow.library_variables(platform.settings, platform.credentials),
         "WAREHOUSE_TRANSFORM_USER": "transform",
         "WAREHOUSE_TRANSFORM_PASSWORD": platform.credentials.warehouse_transform_password,
+        "WAREHOUSE_FEAST_DATABASE": postgres.FEAST,
+        "WAREHOUSE_FEAST_USER": postgres.FEAST_OWNER,
+        "WAREHOUSE_FEAST_PASSWORD": platform.credentials.warehouse_feast_password,
         "ML_API_TOKEN": platform.credentials.ml_api_token,
         "MLFLOW_TRACKING_USERNAME": mlflow_accounts.ADMIN,
         "MLFLOW_TRACKING_PASSWORD": platform.credentials.mlflow_admin_password,

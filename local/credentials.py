@@ -60,6 +60,8 @@ class Credentials:
     warehouse_lake_owner_password: str
     warehouse_lake_reader_password: str
     s3_lake_reader_secret_access_key: str
+    warehouse_feast_password: str
+    warehouse_feast_reader_password: str
 
     s3_access_key_id: str = "platform"
     mlflow_s3_access_key_id: str = "mlflow"

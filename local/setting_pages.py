@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from include.settings import (
     AlertMailSettings,
     AlertSettings,
+    FeastSettings,
     IngestSettings,
     LakeSettings,
     MlServiceSettings,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 PIPELINE_MODELS: tuple[type[BaseSettings], ...] = (
     IngestSettings, StreamSettings, MlServiceSettings, SourceSettings, TrainingSettings,
-    QualitySettings, LakeSettings, RetentionSettings, AlertSettings, AlertMailSettings,
+    QualitySettings, LakeSettings, FeastSettings, RetentionSettings, AlertSettings, AlertMailSettings,
 )  # fmt: skip
 MODELS: tuple[type[BaseSettings], ...] = (PlatformSettings, *PIPELINE_MODELS, StoreSettings)
 # Defaults that depend on the machine, as they are documented.
@@ -46,6 +47,7 @@ _DOCUMENTED = {
     "INGEST_CONTRACTS_CACHE_DIR": ".local/contracts-cache",
     "INGEST_SPOOL_DIR": ".local/spool",
     "SOURCES_DIR": "sources",
+    "FEAST_DIR": ".venv/feast",
 }
 
 

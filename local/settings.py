@@ -66,6 +66,7 @@ OF_PIPELINES = (
     "TRAINING_",
     "QUALITY_",
     "LAKE_",
+    "FEAST_",
     "RETENTION_",
     "ALERTS_",
 )

@@ -13,8 +13,10 @@ from ml_api.access import RequireToken
 from ml_api.categories import CATEGORIES
 from ml_api.champion import ChampionKeeper
 from ml_api.commits import commit_routes
+from ml_api.features import feature_routes
 from ml_api.metrics import CountRequests, Metrics
 from ml_api.models import Health  # noqa: TC001 - FastAPI reads the annotation
+from ml_api.online_store import OnlineStore
 from ml_api.predictions import prediction_routes
 from ml_api.registry import MlflowRegistry
 from ml_api.settings import MlApiSettings
@@ -26,7 +28,7 @@ VERSION = "1.2.0"
 
 _DESCRIPTION = (
     "Predicts the spending category of a transaction, which depends on its id alone, and whether a commit is a merge,"
-    " by the model with the alias champion in MLflow."
+    " by the model with the alias champion in MLflow. Serves the features of the online store."
 )
 
 
@@ -51,6 +53,7 @@ def create_app(settings: MlApiSettings | None = None, *, loaded: Callable[[], No
     token = [Depends(HTTPBearer(auto_error=False))]
     app.include_router(prediction_routes(metrics), dependencies=token)
     app.include_router(commit_routes(keeper, metrics), dependencies=token)
+    app.include_router(feature_routes(OnlineStore(settings.online_store.get_secret_value())), dependencies=token)
 
     @app.get("/health", tags=["operations"], summary="Whether the service works")
     async def health() -> Health:

@@ -107,5 +107,11 @@ class CountRequests:
         try:
             await self._app(scope, receive, watched)
         finally:
-            path = scope["path"] if scope["path"] in self._paths else _NO_ROUTE
-            self._metrics.count_request(path, status, perf_counter() - begun)
+            self._metrics.count_request(self._path(scope), status, perf_counter() - begun)
+
+    def _path(self, scope: Scope) -> str:
+        """The route's path, with the names of its parameters; the router puts the route into the scope."""
+        for path in (scope["path"], getattr(scope.get("route"), "path", None)):
+            if path in self._paths:
+                return str(path)
+        return _NO_ROUTE

@@ -39,6 +39,10 @@ class MlApiSettings(BaseSettings):
     )
     model_load_seconds: float = Field(60, gt=0, le=600, description="how long a request waits for the first model")
 
+    online_store: SecretStr = Field(
+        SecretStr(""), description="the online store, as postgresql://feast_reader:PASSWORD@HOST/feast; may be empty"
+    )
+
     @field_validator("mlflow_tracking_uri")
     @classmethod
     def _is_a_server(cls, address: str) -> str:

@@ -49,6 +49,7 @@ _COMMANDS = (
         "include.cli.features:app",
         "describe, build, fit or sample features for models",
     ),
+    Command(_FEATURES, "feast", "include.cli.feast:app", "install Feast, fill and read its online store"),
     Command(_STREAMS, "produce", "include.cli.streams:app.produce", "publish rows as messages", "KAFKA_BOOTSTRAP"),
     Command(
         _STREAMS,

@@ -34,6 +34,13 @@ A view `features/<view>.yaml` becomes the table `features.<view>`: its join key,
 (x - mean)/stddev, `minmax` is (x - minimum)/(maximum - minimum), and 0 where the divisor is 0. A feature without any
 value in those 28 days is null there.
 
+Feast serves the newest values. Install it once with `filegate feast setup` (600 MB, a virtualenv of its own); until
+then the DAG `materialize_features` is skipped. Its registry and online store are the database `feast`.
+
+- `filegate feast materialize`: new rows into the online store, as that DAG does. Rows older than 2 days do not count
+- `filegate feast get VIEW ENTITY`, or the ML service's `GET /features/{view}/{entity}`: the online values
+- `filegate feast repository`: writes feature_store.yaml and definitions.py, without a login
+
 Steps that views share are in `features/shared.yaml`. Their SQL names datasets without a schema: `tasks` is the state of
 each task at T, `tasks_history` each row before T, `activity` each event before T. The keys are those of
 `include/features/definition.py`. Try the shipped views with `filegate generate users --drop`, and likewise tasks,

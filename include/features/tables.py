@@ -40,7 +40,7 @@ def create_table(connection: Connection, view: FeatureView) -> None:
         f"{columns},\ncreated_timestamp timestamptz NOT NULL, PRIMARY KEY ({key}, event_timestamp))".encode()
     )
     connection.execute(f"CREATE INDEX ON {table(view)} (event_timestamp)".encode())
-    connection.execute(f"GRANT SELECT ON {table(view)} TO reader".encode())
+    connection.execute(f"GRANT SELECT ON {table(view)} TO reader, feast".encode())
     for comment in _comments(view):
         connection.execute(comment.encode())
 

@@ -69,6 +69,11 @@ def feature_view(name: str) -> Asset:
     return Asset(name=f"features.{name}", uri=f"postgres://warehouse/warehouse/features/{name}", group="features")
 
 
+def online_features() -> Asset:
+    """Return the asset whose events say that the online store of features has new values."""
+    return Asset(name="features.online", uri="postgres://warehouse/feast/online/features", group="features")
+
+
 def events_or_clock(assets: BaseAsset | list[Asset]) -> AssetOrTimeSchedule:
     """Return a schedule by asset events, and by time for events that were missed."""
     return AssetOrTimeSchedule(timetable=DeltaTriggerTimetable(PAUSE), assets=assets)

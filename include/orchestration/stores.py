@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from include.contracts.model import Contract
+    from include.feature_store.config import FeatureStoreConfig
     from include.ingestion.attempt import Stores
     from include.ingestion.records import AirflowRun
     from include.lake.config import LakeConfig
@@ -35,6 +36,7 @@ LANDING = "landing_s3"
 WAREHOUSE = "warehouse_pg"
 WAREHOUSE_TRANSFORM = "warehouse_transform"
 LAKE = "lake_pg"
+FEAST = "feast_pg"
 EVENTS = "events_kafka"
 
 _BOOTSTRAP = "bootstrap.servers"
@@ -107,6 +109,15 @@ def lake_config() -> LakeConfig:
     return LakeConfig(
         catalogue=_warehouse(LAKE), objects=s3_config(), bucket=settings.bucket, memory_mb=settings.memory_mb
     )
+
+
+def feature_store_config() -> FeatureStoreConfig:
+    """Return the configuration of the feature store: one role for its database and for the tables of features."""
+    from include.feature_store.config import FeatureStoreConfig
+
+    store, warehouse = _warehouse(FEAST), _warehouse()
+    login = {"user": store.user, "password": store.password}
+    return FeatureStoreConfig(warehouse.model_copy(update=login), store)
 
 
 def api_url(connection: Connection) -> str:

@@ -242,12 +242,16 @@ def _connections(settings: PlatformSettings, credentials: Credentials) -> dict[s
     lake = warehouse | {
         "schema": postgres.LAKE, "login": postgres.LAKE_OWNER, "password": credentials.warehouse_lake_owner_password,
     }  # fmt: skip
+    feast = warehouse | {
+        "schema": postgres.FEAST, "login": postgres.FEAST_OWNER, "password": credentials.warehouse_feast_password,
+    }  # fmt: skip
     events = {"conn_type": "kafka", "extra": {"bootstrap.servers": broker.bootstrap(settings)}}
     return {
         "AIRFLOW_CONN_LANDING_S3": json.dumps(landing),
         "AIRFLOW_CONN_WAREHOUSE_PG": json.dumps(warehouse),
         "AIRFLOW_CONN_WAREHOUSE_TRANSFORM": json.dumps(transform),
         "AIRFLOW_CONN_LAKE_PG": json.dumps(lake),
+        "AIRFLOW_CONN_FEAST_PG": json.dumps(feast),
         "AIRFLOW_CONN_EVENTS_KAFKA": json.dumps(events),
         **stand_ins.connections(settings),
         "AIRFLOW_CONN_ALERTS_SMTP": json.dumps(mail.connection()),

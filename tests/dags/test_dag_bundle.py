@@ -37,10 +37,12 @@ SIBLINGS = {
     "transform_warehouse": "AssetOrTimeSchedule",
     "update_live_marts": "AssetOrTimeSchedule",
     "build_features": "AssetOrTimeSchedule",
+    "materialize_features": "AssetOrTimeSchedule",
     "check_quality": "AssetOrTimeSchedule",
     "update_lake": "AssetOrTimeSchedule",
     "train_commit_model": "AssetOrTimeSchedule",
 }
+VIEWS = [path for path in (ROOT / "features").glob("*.yaml") if path.stem != "shared"]
 COLLECT = {f"collect_{path.stem}" for path in (ROOT / "sources").glob("*.y*ml")}
 # Every DAG must be listed here, otherwise a test fails.
 DAG_IDS = INGEST | CONSUME | UPKEEP | COLLECT | set(SIBLINGS)
@@ -299,13 +301,19 @@ def test_each_chained_dag_waits_for_the_asset_events_of_the_one_before(dags: dic
         "transform_warehouse": {f"raw.{dataset}" for dataset in DATASETS},
         "update_live_marts": {"raw.crypto_prices", "raw.weather", "raw.github_events"},
         "build_features": {"raw.activity", "raw.projects", "raw.tasks", "raw.teams", "raw.users"},
+        "materialize_features": {f"features.{path.stem}" for path in VIEWS},
         "check_quality": {"analytics.marts"},
         "train_commit_model": {"analytics.ml_features"},
     }
     sources = {
         outlet: dag_id for dag_id, dag in dags.items() for task in dag["tasks"].values() for outlet in task["outlets"]
     }
-    for dag_id in ("transform_warehouse", "check_quality", "train_commit_model"):
+    for dag_id in (
+        "transform_warehouse",
+        "check_quality",
+        "train_commit_model",
+        "materialize_features",
+    ):
         assert waits[dag_id] <= set(sources), dag_id
     assert sources["analytics.marts"] == sources["analytics.ml_features"] == "transform_warehouse"
     assert sources["raw.commits"] == "ingest_commits"
@@ -313,10 +321,16 @@ def test_each_chained_dag_waits_for_the_asset_events_of_the_one_before(dags: dic
 
 def test_features_have_a_task_for_each_view_with_its_asset(dags: dict) -> None:
     tasks = dags["build_features"]["tasks"]
-    views = {path.stem for path in (ROOT / "features").glob("*.yaml")} - {"shared"}
     assert {name: task["outlets"] for name, task in tasks.items()} == {
-        f"build_{view}": [f"features.{view}"] for view in views
+        f"build_{path.stem}": [f"features.{path.stem}"] for path in VIEWS
     }
+
+
+def test_online_store_is_filled_by_one_task_after_a_check(dags: dict) -> None:
+    tasks = dags["materialize_features"]["tasks"]
+    assert tasks["find_new_features"]["downstream"] == ["materialize"]
+    assert tasks["materialize"]["outlets"] == ["features.online"]
+    assert dags["materialize_features"]["runs"] == 1
 
 
 def test_schedule_of_the_chained_dags_is_a_setting(look: Look, dags: dict) -> None:
@@ -388,6 +402,7 @@ def test_failed_runs_without_another_alert_notify(dags: dict) -> None:
     of_runs = {
         "build_features",
         "maintain_platform",
+        "materialize_features",
         "transform_warehouse",
         "train_commit_model",
         "update_lake",

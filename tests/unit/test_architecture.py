@@ -44,6 +44,9 @@ MAY_IMPORT = {
     },
     "include.alerts": {"include.alerts", "include.errors", "include.settings"},
     "include.ml": {"include.ml", "include.stores", "include.errors", "include.settings"},
+    "include.feature_store": {
+        "include.feature_store", "include.features", "include.stores", "include.errors", "include.settings"
+    },
     "include.features": {
         "include.features", "include.contracts", "include.stores", "include.errors", "include.settings"
     },
@@ -52,12 +55,12 @@ MAY_IMPORT = {
     },
     "include.orchestration": {
         "include.orchestration", "include.ingestion", "include.streams", "include.sources", "include.ml",
-        "include.alerts", "include.quality", "include.lake", "include.features", "include.contracts", "include.stores",
-        "include.errors", "include.settings",
+        "include.alerts", "include.quality", "include.lake", "include.features", "include.feature_store",
+        "include.contracts", "include.stores", "include.errors", "include.settings",
     },
     "include.cli": {
         "include.cli", "include.ingestion", "include.streams", "include.sources", "include.samples", "include.quality",
-        "include.lake", "include.features",
+        "include.lake", "include.features", "include.feature_store",
         "include.contracts", "include.stores", "include.command_errors", "include.errors", "include.settings",
     },
     "dags": {"include.orchestration", "include.settings"},
@@ -67,9 +70,9 @@ MAY_IMPORT = {
                  "include.settings_base"},
     "deploy": {"deploy", "include.command_errors", "include.contracts", "include.errors", "include.settings",
                "include.stores", "local"},
-    "local": {"local", "include.cli", "include.command_errors", "include.contracts", "include.errors", "include.lake",
-              "include.ml", "include.orchestration", "include.samples", "include.settings", "include.settings_base",
-              "include.stores", "metabase", "ml_api"},
+    "local": {"local", "include.cli", "include.command_errors", "include.contracts", "include.errors",
+              "include.feature_store", "include.lake", "include.ml", "include.orchestration", "include.samples",
+              "include.settings", "include.settings_base", "include.stores", "metabase", "ml_api"},
     "proof": {"proof", "include.cli", "include.contracts", "include.errors", "include.ingestion", "include.samples",
               "include.settings", "include.sources", "include.stores", "include.streams", "local", "tests"},
 }  # fmt: skip

@@ -55,6 +55,19 @@ ALTER ROLE lake_reader LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION C
 \unset password
 ALTER ROLE lake_reader SET idle_in_transaction_session_timeout = '1h';
 ALTER ROLE lake_reader SET statement_timeout = '10min';
+\getenv password WAREHOUSE_FEAST_PASSWORD
+SELECT 'CREATE ROLE feast' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'feast')
+\gexec
+ALTER ROLE feast LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT 10 PASSWORD :'password';
+\unset password
+ALTER ROLE feast SET idle_in_transaction_session_timeout = '1h';
+\getenv password WAREHOUSE_FEAST_READER_PASSWORD
+SELECT 'CREATE ROLE feast_reader' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'feast_reader')
+\gexec
+ALTER ROLE feast_reader LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT 20 PASSWORD :'password';
+\unset password
+ALTER ROLE feast_reader SET idle_in_transaction_session_timeout = '5min';
+ALTER ROLE feast_reader SET statement_timeout = '1min';
 
 REVOKE CONNECT, TEMPORARY ON DATABASE postgres FROM PUBLIC;
 REVOKE CONNECT, TEMPORARY ON DATABASE template1 FROM PUBLIC;
@@ -69,7 +82,7 @@ SELECT 'CREATE DATABASE warehouse OWNER warehouse_owner'
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'warehouse')
 \gexec
 REVOKE ALL ON DATABASE warehouse FROM PUBLIC;
-GRANT CONNECT, TEMPORARY ON DATABASE warehouse TO warehouse_owner, ingest, transform, reader;
+GRANT CONNECT, TEMPORARY ON DATABASE warehouse TO warehouse_owner, ingest, transform, reader, feast;
 
 SELECT 'CREATE DATABASE mlflow OWNER mlflow'
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'mlflow')
@@ -89,8 +102,20 @@ WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'lake')
 REVOKE ALL ON DATABASE lake FROM PUBLIC;
 GRANT CONNECT, TEMPORARY ON DATABASE lake TO lake_owner, lake_reader;
 
+SELECT 'CREATE DATABASE feast OWNER feast'
+WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'feast')
+\gexec
+REVOKE ALL ON DATABASE feast FROM PUBLIC;
+GRANT CONNECT, TEMPORARY ON DATABASE feast TO feast, feast_reader;
+
 \connect lake
 CREATE SCHEMA IF NOT EXISTS ducklake AUTHORIZATION lake_owner;
 GRANT USAGE ON SCHEMA ducklake TO lake_reader;
 GRANT SELECT ON ALL TABLES IN SCHEMA ducklake TO lake_reader;
 ALTER DEFAULT PRIVILEGES FOR ROLE lake_owner IN SCHEMA ducklake GRANT SELECT ON TABLES TO lake_reader;
+
+\connect feast
+CREATE SCHEMA IF NOT EXISTS online AUTHORIZATION feast;
+GRANT USAGE ON SCHEMA online TO feast_reader;
+GRANT SELECT ON ALL TABLES IN SCHEMA online TO feast_reader;
+ALTER DEFAULT PRIVILEGES FOR ROLE feast IN SCHEMA online GRANT SELECT ON TABLES TO feast_reader;

@@ -33,6 +33,7 @@ ARGUMENTS = {
     "contract": ("check",),
     "drop": ("sales.csv",),
     "errors": ("1",),
+    "feast": ("materialize",),
     "features": ("build",),
     "generate": ("sales", "--out", "x.csv"),
     "logs": ("postgres",),

@@ -358,6 +358,8 @@ def test_every_import_of_code_in_the_image_is_in_the_image() -> None:
     for path in files:
         for name in imports(ast.parse((REPOSITORY / path).read_text())):
             top = name.partition(".")[0]
+            if path == Path("include/feature_store/feast_process.py") and top == "feast":
+                continue  # it runs in Feast's virtualenv, which the image does not have
             if (REPOSITORY / top).is_dir():
                 found = bool({name, name.rpartition(".")[0]} & own)
             else:

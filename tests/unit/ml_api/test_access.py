@@ -95,4 +95,6 @@ def test_openapi_describes_the_token(client: TestClient) -> None:
     schema = client.get("/openapi.json").json()
     assert schema["components"]["securitySchemes"] == {"HTTPBearer": {"type": "http", "scheme": "bearer"}}
     closed = {path for path, methods in schema["paths"].items() if all("security" in one for one in methods.values())}
-    assert closed == {"/predict", "/predict/batch", "/classify-commit", "/classify-commit/batch"}
+    assert closed == {
+        "/predict", "/predict/batch", "/classify-commit", "/classify-commit/batch", "/features/{view}/{entity}",
+    }  # fmt: skip
