@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import Depends, FastAPI, Response
 from fastapi.security import HTTPBearer
@@ -11,8 +11,9 @@ from starlette.routing import Route
 
 from ml_api.access import RequireToken
 from ml_api.categories import CATEGORIES
-from ml_api.champion import ChampionKeeper
+from ml_api.champion import COMMIT_MODEL, Champion, ChampionKeeper
 from ml_api.commits import commit_routes
+from ml_api.delays import DELAY_MODEL, DelayChampion, DelayKeeper, delay_routes
 from ml_api.features import feature_routes
 from ml_api.metrics import CountRequests, Metrics
 from ml_api.models import Health  # noqa: TC001 - FastAPI reads the annotation
@@ -24,11 +25,14 @@ from ml_api.settings import MlApiSettings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ml_api.champion import Loaded_co, ServedModel
+
 VERSION = "1.2.0"
 
 _DESCRIPTION = (
     "Predicts the spending category of a transaction, which depends on its id alone, and whether a commit is a merge,"
-    " by the model with the alias champion in MLflow. Serves the features of the online store."
+    " by the model with the alias champion in MLflow. Serves the features of the online"
+    " store, and says whether a task will miss its deadline."
 )
 
 
@@ -41,27 +45,31 @@ def create_app(settings: MlApiSettings | None = None, *, loaded: Callable[[], No
     """
     settings = settings or MlApiSettings()
     metrics = Metrics()
-    keeper = ChampionKeeper(
-        _registry(settings),
-        refresh=settings.model_refresh,
-        load_timeout=settings.model_load_seconds,
-        metrics=metrics,
-        loaded=loaded,
-    )
+    options: dict[str, Any] = {
+        "refresh": settings.model_refresh, "load_timeout": settings.model_load_seconds, "metrics": metrics,
+        "loaded": loaded,
+    }  # fmt: skip
+    keeper = ChampionKeeper(_registry(settings, Champion), **options)
+    delays = DelayKeeper(_registry(settings, DelayChampion, DELAY_MODEL), **options)
+    store = OnlineStore(settings.online_store.get_secret_value())
     app = FastAPI(title="ML service", version=VERSION, description=_DESCRIPTION)
     # For the documentation only: `RequireToken` checks the token.
     token = [Depends(HTTPBearer(auto_error=False))]
     app.include_router(prediction_routes(metrics), dependencies=token)
     app.include_router(commit_routes(keeper, metrics), dependencies=token)
-    app.include_router(feature_routes(OnlineStore(settings.online_store.get_secret_value())), dependencies=token)
+    app.include_router(feature_routes(store), dependencies=token)
+    app.include_router(delay_routes(store, delays), dependencies=token)
 
     @app.get("/health", tags=["operations"], summary="Whether the service works")
     async def health() -> Health:
         """Always `ok`: transactions need no model, and a restart would not load one.
 
-        Commits need a model: `commit_model` has the version in use, or the reason why there is none.
+        Commits and tasks need a model: `commit_model` and `delay_model` have the version in use, or the reason why
+        there is none.
         """
-        return {"status": "ok", "categories": CATEGORIES, "commit_model": keeper.health()}
+        return {
+            "status": "ok", "categories": CATEGORIES, "commit_model": keeper.health(), "delay_model": delays.health(),
+        }  # fmt: skip
 
     @app.get("/metrics", tags=["operations"], summary="Counters in Prometheus' text format", response_class=Response)
     async def read_metrics() -> Response:
@@ -74,7 +82,9 @@ def create_app(settings: MlApiSettings | None = None, *, loaded: Callable[[], No
     return app
 
 
-def _registry(settings: MlApiSettings) -> MlflowRegistry | None:
+def _registry(
+    settings: MlApiSettings, make: Callable[[str, Any], Loaded_co], model: ServedModel = COMMIT_MODEL
+) -> MlflowRegistry[Loaded_co] | None:
     if not settings.mlflow_tracking_uri:
         return None
-    return MlflowRegistry(settings.mlflow_tracking_uri, settings.model_signing_key.get_secret_value())
+    return MlflowRegistry(settings.mlflow_tracking_uri, settings.model_signing_key.get_secret_value(), make, model)

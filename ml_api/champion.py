@@ -1,6 +1,6 @@
-"""The model that classifies commits: its interface, and the keeper that loads new versions.
+"""A model with the alias champion: the one that classifies commits, and the keeper that loads new versions of any.
 
-Models are fetched by `ml_api.registry` and used by `ml_api.commits`.
+Models are fetched by `ml_api.registry` and used by `ml_api.commits` and `ml_api.delays`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from include.ml.model_file import CHAMPION, MODEL
 from ml_api.commit_models import Commit
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ml_api.models import ModelHealth
 
 _Found = TypeVar("_Found")
+Loaded_co = TypeVar("Loaded_co", bound="LoadedModel", covariant=True)
 
 _LOG = logging.getLogger(__name__)
 _RETRY_SECONDS = 5.0  # at most, until MLflow is asked again while no model is loaded
@@ -41,6 +42,24 @@ _SAMPLES = (
     ),
     Commit(message="", authored_at=datetime(2026, 3, 1, tzinfo=UTC)),
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A registered model that the service uses.
+
+    Attributes:
+        name: in MLflow.
+        dag: trains it.
+        use: what it does, for messages.
+    """
+
+    name: str
+    dag: str
+    use: str
+
+
+COMMIT_MODEL = ServedModel(MODEL, "train_commit_model", "classifies commits")
 
 
 @dataclass(frozen=True)
@@ -69,37 +88,58 @@ class ModelUnavailableError(Exception):
 
 
 class UnfitModelError(ModelUnavailableError):
-    """This version cannot classify commits. It is not loaded again: versions do not change."""
+    """This version cannot be used. It is not loaded again: versions do not change."""
 
-    def __init__(self, version: str, reason: str) -> None:
+    def __init__(self, version: str, reason: str, model: ServedModel = COMMIT_MODEL) -> None:
         super().__init__(
-            f"version {version} of {MODEL} does not fit this service ({reason}): train another (DAG"
-            f" train_commit_model), or set its alias {CHAMPION} to a version that works"
+            f"version {version} of {model.name} does not fit this service ({reason}): train another (DAG"
+            f" {model.dag}), or set its alias {CHAMPION} to a version that works"
         )
         self.version, self.reason = version, reason
 
 
 @dataclass(frozen=True)
-class Champion:
-    """A version of the model: a pipeline from commits to probabilities of a merge."""
+class LoadedModel:
+    """A version of a model: a pipeline from a table to the probabilities of no and yes."""
 
     version: str
     pipeline: Any
+
+    def probabilities(self, frame: Any) -> list[float]:
+        """Return the probability of yes for each row.
+
+        Raises:
+            ValueError: the pipeline returns another shape, or values outside 0 to 1. Its own errors pass through.
+        """
+        found = self.pipeline.predict_proba(frame)
+        if getattr(found, "shape", None) != (len(frame), 2):
+            shape = getattr(found, "shape", type(found))
+            raise ValueError(f"predict_proba returned {shape}; {len(frame)} rows of 2 columns are expected")
+        probabilities = [float(one) for one in found[:, 1]]
+        if not all(0 <= one <= 1 for one in probabilities):
+            raise ValueError("predict_proba returned probabilities outside 0 to 1")
+        return probabilities
+
+    def check(self) -> None:
+        """Use the model once.
+
+        Raises:
+            UnfitModelError: it fails.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Champion(LoadedModel):
+    """A version of the model that classifies commits."""
 
     def merge_probabilities(self, commits: Sequence[Commit]) -> list[float]:
         """Return the probability of a merge for each commit, in their order.
 
         Raises:
-            ValueError: the pipeline returns another shape, or values outside 0 to 1. Its own errors pass through.
+            ValueError: as `probabilities`.
         """
-        found = self.pipeline.predict_proba(_frame(commits))
-        if getattr(found, "shape", None) != (len(commits), 2):
-            shape = getattr(found, "shape", type(found))
-            raise ValueError(f"predict_proba returned {shape}; {len(commits)} rows of 2 columns are expected")
-        probabilities = [float(one) for one in found[:, 1]]
-        if not all(0 <= one <= 1 for one in probabilities):
-            raise ValueError("predict_proba returned probabilities outside 0 to 1")
-        return probabilities
+        return self.probabilities(_frame(commits))
 
     def check(self) -> None:
         """Classify a full and an empty commit.
@@ -113,17 +153,17 @@ class Champion:
             raise UnfitModelError(self.version, f"{type(error).__name__}: {error}") from error
 
 
-class Source(Protocol):
+class Source(Protocol[Loaded_co]):
     """The registry of models. Both calls may take seconds, and run in another thread."""
 
     def champion_version(self) -> Version:
         """Return the version that has the alias now. Raises ModelUnavailableError."""
 
-    def load(self, version: Version) -> Champion:
+    def load(self, version: Version) -> Loaded_co:
         """Load and check that version. Raises ModelUnavailableError."""
 
 
-class ChampionKeeper:
+class ChampionKeeper(Generic[Loaded_co]):
     """Loads the champion on the first request, and again when the alias has moved to another version.
 
     Not thread-safe: for the event loop only. A champion is used until the next one is loaded, also while MLflow is
@@ -137,9 +177,11 @@ class ChampionKeeper:
         loaded: called after each load, on the event loop.
     """
 
+    model: ServedModel = COMMIT_MODEL
+
     def __init__(
         self,
-        source: Source | None,
+        source: Source[Loaded_co] | None,
         *,
         refresh: float,
         load_timeout: float,
@@ -148,14 +190,14 @@ class ChampionKeeper:
     ) -> None:
         self._source, self._refresh, self._load_timeout, self._metrics = source, refresh, load_timeout, metrics
         self._loaded = loaded
-        self._champion: Champion | None = None
+        self._champion: Loaded_co | None = None
         self._loaded_version: Version | None = None
         self._unfit: tuple[Version, UnfitModelError] | None = None
         self._problem: str | None = _NOT_ASKED if source else _OFF
         self._check: asyncio.Task[None] | None = None
         self._next = monotonic()
 
-    async def champion(self) -> Champion:
+    async def champion(self) -> Loaded_co:
         """Return the loaded champion, or wait for the first one.
 
         Raises:
@@ -178,7 +220,7 @@ class ChampionKeeper:
         problem = _LOADING if self._champion is None and self._check is not None else self._problem
         return {"version": self._champion.version if self._champion else None, "problem": problem}
 
-    async def _check_for_new_version(self, source: Source) -> None:
+    async def _check_for_new_version(self, source: Source[Loaded_co]) -> None:
         try:
             found = await _in_a_thread(lambda: self._newer(source))
         except Exception as error:  # any error: the next request must be able to try again
@@ -187,19 +229,19 @@ class ChampionKeeper:
             self._problem = None
             if found is not None:
                 self._loaded_version, self._champion = found
-                self._metrics.set_model_version(MODEL, self._champion.version)
-                _LOG.info("version %s of %s classifies commits", self._champion.version, MODEL)
+                self._metrics.set_model_version(self.model.name, self._champion.version)
+                _LOG.info("version %s of %s %s", self._champion.version, self.model.name, self.model.use)
                 self._loaded()
         finally:
             wait = self._refresh if self._champion else min(self._refresh, _RETRY_SECONDS)
             self._next, self._check = monotonic() + wait, None
 
-    def _newer(self, source: Source) -> tuple[Version, Champion] | None:
+    def _newer(self, source: Source[Loaded_co]) -> tuple[Version, Loaded_co] | None:
         version = source.champion_version()
         if self._champion is not None and self._loaded_version == version:
             return None
         if self._unfit is not None and self._unfit[0] == version:
-            raise UnfitModelError(version.number, self._unfit[1].reason)
+            raise UnfitModelError(version.number, self._unfit[1].reason, self.model)
         try:
             return version, source.load(version)
         except UnfitModelError as error:

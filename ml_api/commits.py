@@ -39,7 +39,7 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def commit_routes(keeper: ChampionKeeper, metrics: Metrics) -> APIRouter:
+def commit_routes(keeper: ChampionKeeper[Champion], metrics: Metrics) -> APIRouter:
     """`POST /classify-commit` and `POST /classify-commit/batch`.
 
     Args:
@@ -67,7 +67,7 @@ def commit_routes(keeper: ChampionKeeper, metrics: Metrics) -> APIRouter:
     return router
 
 
-async def _champion(keeper: ChampionKeeper) -> Champion:
+async def _champion(keeper: ChampionKeeper[Champion]) -> Champion:
     try:
         return await keeper.champion()
     except ModelUnavailableError as error:

@@ -48,6 +48,7 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self._versions: dict[str, str] = {}
         self._model = Gauge(
             "ml_api_model_info", "The version in use, as a label.", ("model", "version"), registry=self.registry
         )
@@ -67,8 +68,10 @@ class Metrics:
         self._classification.observe(seconds)
 
     def set_model_version(self, model: str, version: str) -> None:
-        """Show this version instead of the one before."""
-        self._model.clear()
+        """Show this version of the model instead of the one before."""
+        if (before := self._versions.get(model)) is not None:
+            self._model.remove(model, before)
+        self._versions[model] = version
         self._model.labels(model, version).set(1)
 
     def count_load_failure(self) -> None:

@@ -94,11 +94,12 @@ class ModelHealth(TypedDict):
 
 
 class Health(TypedDict):
-    """The state of the service: all categories, and the model that classifies commits."""
+    """The state of the service: all categories, the model that classifies commits, and the one of late tasks."""
 
     status: Literal["ok"]
     categories: tuple[str, ...]
     commit_model: ModelHealth
+    delay_model: ModelHealth
 
 
 class Refusal(TypedDict):

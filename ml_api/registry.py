@@ -3,7 +3,7 @@
 A model is loaded only from a skops file that the training of this platform has signed: see `include.ml.model_file`.
 MLflow's own loaders are not used, because they execute code that a model names.
 
-MLflow and scikit-learn are imported with the first commit to classify: they take seconds, and more memory than the
+MLflow and scikit-learn are imported with the first question to a model: they take seconds, and more memory than the
 service itself. Files are fetched through MLflow's server, so the service needs no credentials of the bucket.
 """
 
@@ -12,11 +12,14 @@ from __future__ import annotations
 import re
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic
 
 from include.ml import model_file
-from include.ml.model_file import CHAMPION, MODEL
-from ml_api.champion import Champion, ModelUnavailableError, UnfitModelError, Version
+from include.ml.model_file import CHAMPION
+from ml_api.champion import COMMIT_MODEL, Loaded_co, ModelUnavailableError, ServedModel, UnfitModelError, Version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # Environment of the process: MLflow reads it for every request. The defaults are a timeout of 2 minutes and 7 retries.
 CLIENT_ENVIRONMENT = {
@@ -33,16 +36,20 @@ CLIENT_ENVIRONMENT = {
 _NOT_FOUND_CODES = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # no model of the name; no such alias
 
 
-class MlflowRegistry:
-    """The models of one MLflow server.
+class MlflowRegistry(Generic[Loaded_co]):
+    """The versions of a model of one MLflow server.
 
     Args:
         uri: address without a password; the login is in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.
         keys: keys that may have signed a model, separated by commas.
+        make: from a version and its pipeline to the loaded model.
+        model: which model.
     """
 
-    def __init__(self, uri: str, keys: str) -> None:
-        self._uri, self._keys = uri, keys
+    def __init__(
+        self, uri: str, keys: str, make: Callable[[str, Any], Loaded_co], model: ServedModel = COMMIT_MODEL
+    ) -> None:
+        self._uri, self._keys, self._make, self._model = uri, keys, make, model
 
     def champion_version(self) -> Version:
         """Return the version that has the alias.
@@ -54,14 +61,14 @@ class MlflowRegistry:
         from mlflow.exceptions import MlflowException
 
         try:
-            found = MlflowClient(self._uri, self._uri).get_model_version_by_alias(MODEL, CHAMPION)
+            found = MlflowClient(self._uri, self._uri).get_model_version_by_alias(self._model.name, CHAMPION)
         except (MlflowException, OSError) as error:
             raise self._no_version(error) from error
         signature = found.tags.get(model_file.SIGNATURE_TAG, "")
         return Version(str(found.version), str(found.run_id or ""), int(found.creation_timestamp or 0), signature)
 
-    def load(self, version: Version) -> Champion:
-        """Fetch the files of a version, check its signature, load its pipeline and check it with sample commits.
+    def load(self, version: Version) -> Loaded_co:
+        """Fetch the files of a version, check its signature, load its pipeline and check it with samples.
 
         Raises:
             ModelUnavailableError: the files cannot be fetched.
@@ -74,15 +81,15 @@ class MlflowRegistry:
         mlflow.set_registry_uri(self._uri)
         try:
             with tempfile.TemporaryDirectory(prefix="ml-api-") as folder:
-                address = f"models:/{MODEL}/{version.number}"
+                address = f"models:/{self._model.name}/{version.number}"
                 path = Path(mlflow.artifacts.download_artifacts(address, dst_path=folder))
                 if not (path / "MLmodel").exists():  # MLflow raises no error for a version without files
                     raise FileNotFoundError(f"version {version.number} has no files")
-                champion = Champion(version.number, self._pipeline(version, path))
+                champion = self._make(version.number, self._pipeline(version, path))
         except (MlflowException, OSError, MemoryError) as error:
             raise ModelUnavailableError(
-                f"version {version.number} of {MODEL} cannot be fetched: look at MLflow at MLFLOW_TRACKING_URI and at"
-                " its bucket, and at the log of this service"
+                f"version {version.number} of {self._model.name} cannot be fetched: look at MLflow at"
+                " MLFLOW_TRACKING_URI and at its bucket, and at the log of this service"
             ) from error
         champion.check()
         return champion
@@ -97,9 +104,9 @@ class MlflowRegistry:
         except (OSError, MemoryError):  # not caused by the model
             raise
         except model_file.RefusedModelError as error:
-            raise UnfitModelError(version.number, str(error)) from error
+            raise UnfitModelError(version.number, str(error), self._model) from error
         except Exception as error:  # the file may hold any object
-            raise UnfitModelError(version.number, f"{type(error).__name__}: {error}") from error
+            raise UnfitModelError(version.number, f"{type(error).__name__}: {error}", self._model) from error
         return pipeline
 
     def _no_version(self, error: Exception) -> ModelUnavailableError:
@@ -108,7 +115,7 @@ class MlflowRegistry:
             _status(error) == 403 and not self._is_registered()
         ):
             return ModelUnavailableError(
-                f"there is no {MODEL}@{CHAMPION} in MLflow yet: train one first (DAG train_commit_model)"
+                f"there is no {self._model.name}@{CHAMPION} in MLflow yet: train one first (DAG {self._model.dag})"
             )
         if _status(error) in {401, 403}:
             return ModelUnavailableError(
@@ -124,7 +131,7 @@ class MlflowRegistry:
         from mlflow.exceptions import MlflowException
 
         try:
-            return bool(MlflowClient(self._uri, self._uri).search_registered_models(f"name = '{MODEL}'"))
+            return bool(MlflowClient(self._uri, self._uri).search_registered_models(f"name = '{self._model.name}'"))
         except (MlflowException, OSError):
             return True
 

@@ -40,6 +40,7 @@ then the DAG `materialize_features` is skipped. Its registry and online store ar
 - `filegate feast materialize`: new rows into the online store, as that DAG does. Rows older than 2 days do not count
 - `filegate feast get VIEW ENTITY`, or the ML service's `GET /features/{view}/{entity}`: the online values
 - `filegate feast repository`: writes feature_store.yaml and definitions.py, without a login
+- the DAG `train_task_delay` trains the model `task_delay`; `GET /task-delay/{task_id}` says whether a task will be late
 
 Steps that views share are in `features/shared.yaml`. Their SQL names datasets without a schema: `tasks` is the state of
 each task at T, `tasks_history` each row before T, `activity` each event before T. The keys are those of

@@ -7,15 +7,15 @@ trained (`training`) or stored (`tracking`).
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from include.errors import Code, PermanentError
 from include.ml import examples, training
-from include.ml.examples import LABEL
-from include.ml.model_file import MODEL
+from include.ml.subject import COMMITS, Subject
 from include.ml.tracking import RunContent, Tracking, TrainingRun
 
 if TYPE_CHECKING:
@@ -33,6 +33,47 @@ _DIGITS = 6
 _EXAMPLE_ROWS = 5
 # Settings that change the model or its test set; other settings can change without a new training.
 _SETTINGS = ("test_share", "folds", "trees", "seed")
+
+
+class LabelledExamples(Protocol):
+    """The examples of a model, and what the model is about."""
+
+    @property
+    def subject(self) -> Subject:
+        """Its names and columns."""
+
+    def read(self) -> tuple[pd.DataFrame, Mapping[str, int]]:
+        """The current examples that can be used, and counts of others by name, for the run."""
+
+    def require_enough(self, frame: pd.DataFrame, settings: TrainingSettings) -> None:
+        """Raise a PermanentError if a model cannot be trained and tested on these examples."""
+
+
+@dataclass(frozen=True)
+class CommitExamples:
+    """The commits of the warehouse.
+
+    Attributes:
+        config: the warehouse.
+    """
+
+    config: WarehouseConfig
+    subject: Subject = COMMITS
+
+    def read(self) -> tuple[pd.DataFrame, Mapping[str, int]]:
+        """The commits with text written by a person, and the number of those without.
+
+        Raises:
+            PermanentError: the warehouse refuses.
+            RetryableError: it does not respond.
+        """
+        commits = examples.read(self.config)
+        frame = examples.with_text(commits)
+        return frame, {"commits_without_text": len(commits) - len(frame)}
+
+    def require_enough(self, frame: pd.DataFrame, settings: TrainingSettings) -> None:
+        """Check the number of commits, of merges and of others. Raises a PermanentError."""
+        examples.require_enough(frame, settings)
 
 
 @dataclass(frozen=True)
@@ -67,38 +108,49 @@ class Promotion:
 
 
 def train_model(config: WarehouseConfig, settings: TrainingSettings) -> Training:
-    """Train on the commits of the warehouse and log the run, or return the run that trained on the same data.
+    """Train the commit model. Raises the errors of `train`."""
+    return train(CommitExamples(config), settings)
+
+
+def promote_model(run_id: str, config: WarehouseConfig, settings: TrainingSettings) -> Promotion:
+    """Promote the commit model of a run. Raises the errors of `promote`."""
+    return promote(run_id, CommitExamples(config), settings)
+
+
+def train(source: LabelledExamples, settings: TrainingSettings) -> Training:
+    """Train on the current examples and log the run, or return the run that trained on the same data.
 
     Raises:
         PermanentError: too few examples, or the warehouse or MLflow refuses.
         RetryableError: the warehouse or MLflow does not respond. A retry trains again.
     """
-    commits = examples.read(config)
-    frame = examples.with_text(commits)
-    examples.require_enough(frame, settings)
-    tracking, fingerprint = Tracking(settings), examples.fingerprint(frame)
-    key = training_key(fingerprint, settings)
+    frame, others = source.read()
+    source.require_enough(frame, settings)
+    subject = source.subject
+    tracking, fingerprint = Tracking(settings, subject), examples.fingerprint(frame, subject.key)
+    key = training_key(fingerprint, settings, subject)
     found = tracking.finished(key)
     if found is not None and tracking.has_model(found):
         # The registry is checked, not only the earlier decision: the champion may have been deleted since.
         is_decided = found.decision is not None and _usable_champion(tracking)[0] is not None
         return Training(found.run_id, len(frame), reused=True, decided=is_decided)
-    run = tracking.log(_content(frame, len(commits) - len(frame), key, fingerprint, settings))
+    run = tracking.log(_content(frame, others, (key, fingerprint), settings, subject))
     log.info("Run %s: %s", run.run_id, ", ".join(f"{name} {run.metrics[name]:.3f}" for name in training.METRICS))
     return Training(run.run_id, len(frame), reused=False, decided=False)
 
 
-def promote_model(run_id: str, config: WarehouseConfig, settings: TrainingSettings) -> Promotion:
+def promote(run_id: str, source: LabelledExamples, settings: TrainingSettings) -> Promotion:
     """Register a run's model, and make it the champion if it beats the baseline and the current champion.
 
-    Both models are scored on the current commits that were held back from both. A repeated call returns the earlier
+    Both models are scored on the current examples that were held back from both. A repeated call returns the earlier
     decision as long as there is a champion. A champion that is refused (`Tracking.load`) does not count.
 
     Raises:
-        PermanentError: MLflow or the warehouse refuses, or the champion cannot score the commits.
+        PermanentError: MLflow or the warehouse refuses, or the champion cannot score the examples.
         RetryableError: MLflow or the warehouse does not respond.
     """
-    tracking = Tracking(settings)
+    subject = source.subject
+    tracking = Tracking(settings, subject)
     run = tracking.run(run_id)
     version = tracking.register(run)
     champion, refusal = _usable_champion(tracking)
@@ -112,15 +164,17 @@ def promote_model(run_id: str, config: WarehouseConfig, settings: TrainingSettin
         reason = f"{refusal} {reason}".lstrip()
     elif champion.version == version:  # an earlier attempt moved the alias and crashed before it stored the decision
         moved, reason, before = True, f"Version {version} had become the champion.", tracking.champion_before(version)
-    elif (commits := _compared(config, run, tracking.run(champion.run_id)))[LABEL].nunique() < 2:
+    elif (frame := _compared(source, run, tracking.run(champion.run_id)))[subject.label].nunique() < 2:
         moved = False
-        reason = f"Too few commits were held back from both it and version {champion.version} to compare them."
+        reason = (
+            f"Too few {subject.examples} were held back from both it and version {champion.version} to compare them."
+        )
     else:
-        candidate = training.scores(tracking.load(version), commits)
-        current = _scores_of_champion(champion.model, champion.version, commits)
+        candidate = training.scores(tracking.load(version), frame, subject)
+        current = _scores_of_champion(champion, frame, subject)
         moved, reason = decide(candidate, baseline, current, champion.version)
         comparison = {f"candidate_{name}": candidate[name] for name in RULE}
-        comparison |= {f"champion_{name}": current[name] for name in RULE} | {"compared_rows": len(commits)}
+        comparison |= {f"champion_{name}": current[name] for name in RULE} | {"compared_rows": len(frame)}
     if moved:
         tracking.promote(version, before)
     log.info("Version %d: %s", version, reason)
@@ -174,71 +228,85 @@ def decide(
     return better, f"It {verb} version {champion_version}: {_numbers(candidate)} against {_numbers(champion)}."
 
 
-def training_key(fingerprint: str, settings: TrainingSettings) -> str:
+def training_key(fingerprint: str, settings: TrainingSettings, subject: Subject = COMMITS) -> str:
     """Hash data, settings and the code of features and model: equal keys mean that trainings give the same model."""
-    from include.ml import commit_features
-
     parts = [fingerprint, *(f"{name}={getattr(settings, name)}" for name in _SETTINGS)]
-    parts += [Path(module.__file__ or "").read_text() for module in (commit_features, training)]
+    parts += [f"{name}={value}" for name, value in subject.parameters.items()]
+    parts += [_code(name) for name in subject.modules]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
+def _code(module: str) -> str:
+    found = importlib.util.find_spec(module)
+    return Path(found.origin or "").read_text() if found else ""
+
+
 def _content(
-    frame: pd.DataFrame, without_text: int, key: str, fingerprint: str, settings: TrainingSettings
+    frame: pd.DataFrame, others: Mapping[str, int], keys: tuple[str, str], settings: TrainingSettings, subject: Subject
 ) -> RunContent:
-    from include.ml.commit_features import INPUTS
+    """Train, and return what the run holds.
+
+    Args:
+        frame: the examples.
+        others: counts of other examples.
+        keys: the key of the training, and the fingerprint of the examples.
+        settings: of the training.
+        subject: what the model is about.
+    """
     from include.ml.plots import plots
 
-    parts = training.split(frame, settings)
-    trained = training.train(parts, settings)
-    example = parts.training[list(INPUTS)].head(_EXAMPLE_ROWS).reset_index(drop=True)
-    times = frame["authored_at"]
+    parts = training.split(frame, settings, subject)
+    trained = training.train(parts, settings, subject)
+    example = parts.training[list(subject.inputs)].head(_EXAMPLE_ROWS).reset_index(drop=True)
+    zoned = {name: example[name].dt.tz_localize(None) for name in example.select_dtypes("datetimetz")}
+    times = frame[subject.time]
     return RunContent(
-        key=key,
-        name=f"{len(frame)} commits, {settings.trees} trees",
+        key=keys[0],
+        name=f"{len(frame)} {subject.examples}, {settings.trees} trees",
         model=trained.model,
-        example=example.assign(authored_at=example["authored_at"].dt.tz_localize(None)),
-        parameters=trained.parameters | {"commits_without_text": without_text},
+        example=example.assign(**zoned),
+        parameters={**trained.parameters, **others},
         metrics=trained.metrics,
         tags={
-            "registered_model": MODEL,
-            "data_source": "analytics.ml_features",
-            "data_fingerprint": fingerprint,
+            "registered_model": subject.model,
+            "data_source": subject.data_source,
+            "data_fingerprint": keys[1],
             "data_rows": str(len(frame)),
             "data_from": times.min().isoformat(),
             "data_to": times.max().isoformat(),
         },
-        plots=plots(trained.model, parts.test),
+        plots=plots(trained.model, parts.test, subject),
     )
 
 
-def _compared(config: WarehouseConfig, *runs: TrainingRun) -> pd.DataFrame:
-    """Return the current commits that were held back from the models of all these runs.
+def _compared(source: LabelledExamples, *runs: TrainingRun) -> pd.DataFrame:
+    """Return the current examples that were held back from the models of all these runs.
 
     If the runs have the same seed and share, that is the current test set.
     """
-    frame = examples.with_text(examples.read(config))
+    frame, _ = source.read()
     for run in runs:
         try:
             seed, share = int(run.parameters["seed"]), float(run.parameters["test_share"])
         except (KeyError, ValueError) as error:
             raise PermanentError(
                 Code.TRACKING_REFUSED,
-                f"Run {run.run_id} has no valid parameters seed and test_share, so the commits held back from its "
-                f"model are unknown. If it is the champion, remove the alias.",
+                f"Run {run.run_id} has no valid parameters seed and test_share, so the {source.subject.examples} held "
+                "back from its model are unknown. If it is the champion, remove the alias.",
             ) from error
-        frame = frame[examples.held_back(frame["sha"], seed, share)]
+        frame = frame[examples.held_back(frame[source.subject.key], seed, share)]
     return frame
 
 
-def _scores_of_champion(model: Any, version: int, commits: pd.DataFrame) -> dict[str, float]:
+def _scores_of_champion(champion: _Champion, frame: pd.DataFrame, subject: Subject) -> dict[str, float]:
     """Score the champion, which may be an old model: any error it raises would occur again in each retry."""
     try:
-        return training.scores(model, commits)
+        return training.scores(champion.model, frame, subject)
     except Exception as error:
         raise PermanentError(
             Code.TRACKING_REFUSED,
-            f"Version {version} of {MODEL}, the champion, cannot score the current commits; remove its alias.",
+            f"Version {champion.version} of {subject.model}, the champion, cannot score the current "
+            f"{subject.examples}; remove its alias.",
             detail=f"{type(error).__name__}: {error}"[:500],
         ) from error
 

@@ -47,7 +47,7 @@ class Examples:
                 f"There are {self.rows:,} commits, and training needs {settings.min_rows:,} (TRAINING_MIN_ROWS)."
                 f"{left_out}"
             )
-        least, others = _least_of_each(settings), self.rows - self.merges
+        least, others = least_of_each(settings), self.rows - self.merges
         if min(self.merges, others) < least:
             return (
                 f"Of {self.rows:,} commits {self.merges:,} are merges and {others:,} are not, "
@@ -133,13 +133,13 @@ def held_back(shas: Iterable[str], seed: int, share: float) -> np.ndarray[tuple[
     return np.fromiter((int.from_bytes(digest[:8], "big") < limit for digest in digests), dtype=np.bool_)
 
 
-def fingerprint(frame: pd.DataFrame) -> str:
-    """Return a SHA-256 over all values of all commits, independent of the row order: equal means same data."""
+def fingerprint(frame: pd.DataFrame, key: str = "sha") -> str:
+    """Return a SHA-256 over all values of all examples, independent of the row order: equal means same data."""
     columns = sorted(frame.columns)
-    text = frame.sort_values("sha")[columns].to_json(orient="values", date_format="iso", date_unit="us")
+    text = frame.sort_values(key)[columns].to_json(orient="values", date_format="iso", date_unit="us")
     return hashlib.sha256(f"{columns}{text}".encode()).hexdigest()
 
 
-def _least_of_each(settings: TrainingSettings) -> int:
+def least_of_each(settings: TrainingSettings) -> int:
     """Return the least count per class: one per fold plus the share of the test set, times two for random variation."""
     return round(2 * settings.folds / (1 - settings.test_share))

@@ -1,7 +1,7 @@
 """The file of a saved model: its allowed types, its signature, how it is verified and read. Pickle is never used.
 
-What belongs here: what training and the ML service must agree on. The image of the ML service contains only this module
-and `commit_features`, so both must not import other modules of the project.
+What belongs here: what training and the ML service must agree on. The image of the ML service contains only this
+module, `commit_features` and `delay_features`, so they must not import other modules of the project.
 
 A skops file contains no code, but it names types, which the reader imports and instantiates. So this module defines the
 list of allowed types; the list in the model's MLmodel file is not trusted. Trees are read without bounds checks: a
@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# The registered model, and the alias of the version that the ML service loads.
+# The registered models, and the alias of the version that the ML service loads.
 MODEL, CHAMPION = "commit-classifier", "champion"
+DELAY_MODEL = "task_delay"
 FILE_NAME = "model.skops"
 FORMAT = "skops"
 # In addition to the types that skops trusts: scikit-learn estimators, numpy arrays, built-in types.
-TRUSTED_TYPES = ("include.ml.commit_features.CommitFeatures", "sklearn.tree._tree.Tree")
+TRUSTED_TYPES = (
+    "include.ml.commit_features.CommitFeatures", "include.ml.delay_features.DelayFeatures", "sklearn.tree._tree.Tree",
+)  # fmt: skip
 # Tag of runs and registered versions.
 SIGNATURE_TAG = "signature"
 

@@ -5,36 +5,36 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
-from include.ml.examples import LABEL
+from include.ml.subject import COMMITS, Subject
 from include.ml.training import importances, probabilities
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-_KINDS = ("ordinary commit", "merge")
 _MOST_BARS = 15
 
 
-def plots(model: Any, test: pd.DataFrame) -> dict[str, bytes]:
+def plots(model: Any, test: pd.DataFrame, subject: Subject = COMMITS) -> dict[str, bytes]:
     """Return the PNG of each plot by file name.
 
     Args:
         model: a fitted pipeline whose last step is a forest.
         test: the test set with its labels.
+        subject: what the model is about.
     """
-    truth, merge_probabilities = test[LABEL].to_numpy(), probabilities(model, test)
+    truth, found = test[subject.label].to_numpy(), probabilities(model, test, subject)
     return {
-        "confusion_matrix.png": _confusion(truth, merge_probabilities >= 0.5),
-        "roc_curve.png": _roc(truth, merge_probabilities),
+        "confusion_matrix.png": _confusion(truth, found >= 0.5, subject),
+        "roc_curve.png": _roc(truth, found, subject),
         "feature_importance.png": _importance(importances(model)),
     }
 
 
-def _confusion(truth: Any, predicted: Any) -> bytes:
+def _confusion(truth: Any, predicted: Any, subject: Subject) -> bytes:
     import numpy as np
 
-    canvas, axes = _canvas(f"Confusion matrix of the test set: {len(truth):,} commits")
+    canvas, axes = _canvas(f"Confusion matrix of the test set: {len(truth):,} {subject.examples}")
     labels = (False, True)
     counts = np.array([[np.sum((truth == row) & (predicted == column)) for column in labels] for row in labels])
     shares = counts / counts.sum(axis=1, keepdims=True)
@@ -44,22 +44,22 @@ def _confusion(truth: Any, predicted: Any) -> bytes:
             text = f"{counts[row, column]:,}\n{shares[row, column]:.0%}"
             colour = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=14)
-    axes.set_xticks([0, 1], _KINDS)
-    axes.set_yticks([0, 1], _KINDS, rotation=90, va="center")
+    axes.set_xticks([0, 1], subject.kinds)
+    axes.set_yticks([0, 1], subject.kinds, rotation=90, va="center")
     axes.set_xlabel("predicted")
     axes.set_ylabel("actual")
     return _png(canvas)
 
 
-def _roc(truth: Any, merge_probabilities: Any) -> bytes:
+def _roc(truth: Any, found: Any, subject: Subject) -> bytes:
     from sklearn.metrics import roc_auc_score, roc_curve
 
     canvas, axes = _canvas("ROC curve of the test set")
-    false_rate, true_rate, _ = roc_curve(truth, merge_probabilities)
-    axes.plot(false_rate, true_rate, linewidth=2, label=f"model (area {roc_auc_score(truth, merge_probabilities):.3f})")
+    false_rate, true_rate, _ = roc_curve(truth, found)
+    axes.plot(false_rate, true_rate, linewidth=2, label=f"model (area {roc_auc_score(truth, found):.3f})")
     axes.plot([0, 1], [0, 1], linestyle="--", color="grey", label="random (area 0.5)")
-    axes.set_xlabel("false positive rate (ordinary commits classified as merges)")
-    axes.set_ylabel("true positive rate (merges found)")
+    axes.set_xlabel(f"false positive rate ({subject.kinds[0]} classified as {subject.kinds[1]})")
+    axes.set_ylabel(f"true positive rate ({subject.positives} found)")
     axes.legend(loc="lower right")
     axes.grid(alpha=0.3)
     return _png(canvas)

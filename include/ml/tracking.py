@@ -20,7 +20,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from include.errors import Code, PermanentError, PipelineError, RetryableError
 from include.ml import model_file
-from include.ml.model_file import CHAMPION, MODEL, SIGNATURE_TAG, RefusedModelError
+from include.ml.model_file import CHAMPION, SIGNATURE_TAG, RefusedModelError
+from include.ml.subject import COMMITS, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-EXPERIMENT = "commit-analysis"
+EXPERIMENT = COMMITS.experiment
 
 _FORBIDDEN = 403
 # Packages that loading the model needs. Listed here, because MLflow takes many seconds to infer them.
@@ -95,7 +96,8 @@ class Tracking:
     server's address globally, so a process can use only one server.
     """
 
-    def __init__(self, settings: TrainingSettings) -> None:
+    def __init__(self, settings: TrainingSettings, subject: Subject = COMMITS) -> None:
+        self._model, self._experiment = subject.model, subject.experiment
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         import mlflow
@@ -113,7 +115,7 @@ class Tracking:
         manually in the same experiment have no key and are not changed.
         """
         with self._translated_errors():
-            experiment = self._client.get_experiment_by_name(EXPERIMENT)
+            experiment = self._client.get_experiment_by_name(self._experiment)
             if experiment is None:
                 return None
             experiment_ids = [experiment.experiment_id]
@@ -146,7 +148,7 @@ class Tracking:
             )
         with self._translated_errors():
             tags = {**report.tags, _KEY: report.key}
-            created = self._client.create_run(self._experiment(), tags=tags, run_name=report.name)
+            created = self._client.create_run(self._experiment_id(), tags=tags, run_name=report.name)
             with mlflow.start_run(run_id=created.info.run_id) as run:
                 mlflow.log_params(dict(report.parameters))
                 model_id = self._log_model(report)
@@ -166,17 +168,17 @@ class Tracking:
         from mlflow.exceptions import MlflowException
 
         with self._translated_errors():
-            versions = self._client.search_model_versions(f"name = '{MODEL}' and run_id = '{run.run_id}'")
+            versions = self._client.search_model_versions(f"name = '{self._model}' and run_id = '{run.run_id}'")
             if versions:
                 return max(int(version.version) for version in versions)
             signed = {SIGNATURE_TAG: run.signature}
             try:
-                self._client.create_registered_model(MODEL)
+                self._client.create_registered_model(self._model)
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
             created = self._client.create_model_version(
-                MODEL, f"models:/{run.model_id}", run.run_id, signed, model_id=run.model_id, await_creation_for=0
+                self._model, f"models:/{run.model_id}", run.run_id, signed, model_id=run.model_id, await_creation_for=0
             )
             return int(created.version)
 
@@ -186,13 +188,15 @@ class Tracking:
 
         with self._translated_errors():
             try:
-                found = self._client.get_model_version_by_alias(MODEL, CHAMPION)
+                found = self._client.get_model_version_by_alias(self._model, CHAMPION)
             except MlflowException as error:
                 # The first code is for a model that is not registered, the second for an alias that is not set.
                 if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
                     return None
                 # For accounts that are not administrators MLflow returns 403 if the model is not registered.
-                if _status(error) == _FORBIDDEN and not self._client.search_registered_models(f"name = '{MODEL}'"):
+                if _status(error) == _FORBIDDEN and not self._client.search_registered_models(
+                    f"name = '{self._model}'"
+                ):
                     return None
                 raise
             return int(found.version), str(found.run_id)
@@ -205,10 +209,10 @@ class Tracking:
                 are not trusted; with TRACKING_REFUSED: the version does not exist.
         """
         with self._translated_errors():
-            found = self._client.get_model_version(MODEL, str(version))
+            found = self._client.get_model_version(self._model, str(version))
             signature = found.tags.get(SIGNATURE_TAG, "")
-            run_id, name = found.run_id or "", f"Version {version} of {MODEL}"
-            return self._load(f"models:/{MODEL}/{version}", run_id, signature, name)
+            run_id, name = found.run_id or "", f"Version {version} of {self._model}"
+            return self._load(f"models:/{self._model}/{version}", run_id, signature, name)
 
     def has_model(self, run: TrainingRun) -> bool:
         """Return whether the run's model still exists, has a valid signature, and can be read."""
@@ -239,26 +243,26 @@ class Tracking:
     def promote(self, version: int, before: int | None) -> None:
         """Move the alias to a version, after storing the version that had it (`before`) as a tag of the new one."""
         with self._translated_errors():
-            self._client.set_model_version_tag(MODEL, str(version), _BEFORE, str(before))
-            self._client.set_registered_model_alias(MODEL, CHAMPION, str(version))
+            self._client.set_model_version_tag(self._model, str(version), _BEFORE, str(before))
+            self._client.set_registered_model_alias(self._model, CHAMPION, str(version))
 
     def champion_before(self, version: int) -> int | None:
         """Return the version that had the alias before this one; None if there was none or it was set manually."""
         with self._translated_errors():
-            before = self._client.get_model_version(MODEL, str(version)).tags.get(_BEFORE, "")
+            before = self._client.get_model_version(self._model, str(version)).tags.get(_BEFORE, "")
             return int(before) if before.isdecimal() else None
 
     def store_decision(self, run: TrainingRun, version: int, decision: Mapping[str, Any]) -> None:
         """Store the decision as tags of the version, then of the run; the tag `decision` of the run is written last."""
         with self._translated_errors():
             for name, value in decision.items():
-                self._client.set_model_version_tag(MODEL, str(version), name, str(value))
+                self._client.set_model_version_tag(self._model, str(version), name, str(value))
                 self._client.set_tag(run.run_id, f"{_DECISION}.{name}", str(value))
             self._client.set_tag(run.run_id, _DECISION, json.dumps(dict(decision)))
 
-    def _experiment(self) -> str:
-        found = self._client.get_experiment_by_name(EXPERIMENT)
-        return str(found.experiment_id if found else self._client.create_experiment(EXPERIMENT))
+    def _experiment_id(self) -> str:
+        found = self._client.get_experiment_by_name(self._experiment)
+        return str(found.experiment_id if found else self._client.create_experiment(self._experiment))
 
     def _log_model(self, report: RunContent) -> str:
         import mlflow.sklearn

@@ -1,6 +1,6 @@
 """Train and evaluate the model: pipeline, cross-validation, reference models, metrics.
 
-What belongs here: scikit-learn on a table of commits. What does not: reading the table (`examples`), storing and
+What belongs here: scikit-learn on a table of examples. What does not: reading the table (`examples`), storing and
 promoting the model (`tracking`, `champion`).
 """
 
@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from include.ml.examples import LABEL, held_back
+from include.ml.examples import held_back
+from include.ml.subject import COMMITS, Subject
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +39,7 @@ class Trained:
     """A fitted pipeline with its metrics and parameters.
 
     Attributes:
-        model: maps the columns of `INPUTS` to the probability of a merge.
+        model: maps the inputs of its subject to the probability of a yes.
         metrics: on the test set under their own names; `cv_<name>_mean` and `_std` over the folds of the training set;
             `baseline_<name>` of always predicting the more frequent class, `logistic_<name>` of a linear model, both on
             the test set.
@@ -50,72 +51,71 @@ class Trained:
     parameters: dict[str, str | int | float]
 
 
-def split(frame: pd.DataFrame, settings: TrainingSettings) -> Split:
-    """Split the commits by `held_back`."""
-    tested = held_back(frame["sha"], settings.seed, settings.test_share)
+def split(frame: pd.DataFrame, settings: TrainingSettings, subject: Subject = COMMITS) -> Split:
+    """Split the examples by `held_back`."""
+    tested = held_back(frame[subject.key], settings.seed, settings.test_share)
     return Split(frame[~tested], frame[tested])
 
 
-def train(parts: Split, settings: TrainingSettings) -> Trained:
+def train(parts: Split, settings: TrainingSettings, subject: Subject = COMMITS) -> Trained:
     """Fit the forest, and evaluate it by cross-validation, on the test set, and against two reference models."""
     from sklearn.dummy import DummyClassifier
     from sklearn.linear_model import LogisticRegression
 
-    labels = parts.training[LABEL]
-    model = pipeline(_forest(settings)).fit(parts.training, labels)
-    metrics = scores(model, parts.test) | cross_validated(parts.training, settings)
+    labels = parts.training[subject.label]
+    model = pipeline(_forest(settings), subject).fit(parts.training, labels)
+    metrics = scores(model, parts.test, subject) | cross_validated(parts.training, settings, subject)
     references = {
         "baseline": DummyClassifier(strategy="prior"),
         "logistic": LogisticRegression(class_weight="balanced", max_iter=1000, random_state=settings.seed),
     }
     for name, classifier in references.items():
-        found = scores(pipeline(classifier).fit(parts.training, labels), parts.test)
+        found = scores(pipeline(classifier, subject).fit(parts.training, labels), parts.test, subject)
         metrics |= {f"{name}_{metric}": value for metric, value in found.items()}
-    return Trained(model, metrics, _parameters(parts, settings))
+    return Trained(model, metrics, _parameters(parts, settings, subject))
 
 
-def pipeline(classifier: Any) -> Any:
+def pipeline(classifier: Any, subject: Subject = COMMITS) -> Any:
     """Return a pipeline of features, scaling and a classifier, so that a loaded model needs no further code."""
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import StandardScaler
 
-    from include.ml.commit_features import CommitFeatures
-
-    return Pipeline([("features", CommitFeatures()), ("scaling", StandardScaler()), ("classifier", classifier)])
+    return Pipeline([("features", subject.transformer()), ("scaling", StandardScaler()), ("classifier", classifier)])
 
 
-def scores(model: Any, commits: pd.DataFrame) -> dict[str, float]:
-    """Return the metrics of a model on these commits; `precision` is 0 if it predicts no merge."""
+def scores(model: Any, frame: pd.DataFrame, subject: Subject = COMMITS) -> dict[str, float]:
+    """Return the metrics of a model on these examples; `precision` is 0 if it never predicts yes."""
     from sklearn import metrics
 
-    truth, merge_probabilities = commits[LABEL].to_numpy(), probabilities(model, commits)
-    predicted = merge_probabilities >= 0.5
+    truth, found = frame[subject.label].to_numpy(), probabilities(model, frame, subject)
+    predicted = found >= 0.5
     return {
         "accuracy": float(metrics.accuracy_score(truth, predicted)),
         "precision": float(metrics.precision_score(truth, predicted, zero_division=0)),
         "recall": float(metrics.recall_score(truth, predicted, zero_division=0)),
         "f1": float(metrics.f1_score(truth, predicted, zero_division=0)),
-        "roc_auc": float(metrics.roc_auc_score(truth, merge_probabilities)),
+        "roc_auc": float(metrics.roc_auc_score(truth, found)),
     }
 
 
-def probabilities(model: Any, commits: pd.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Return the probability of each commit to be a merge, from the columns of `INPUTS` only.
+def probabilities(
+    model: Any, frame: pd.DataFrame, subject: Subject = COMMITS
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Return the probability of a yes for each example, from the subject's inputs only.
 
-    They are rounded: the forest's threads sum the trees in any order, and floating-point noise must not rank commits.
+    They are rounded: the forest's threads sum the trees in any order, and floating-point noise must not rank examples.
     """
-    from include.ml.commit_features import INPUTS
-
-    predicted: np.ndarray[tuple[int], np.dtype[np.float64]] = model.predict_proba(commits[list(INPUTS)])[:, 1]
+    predicted: np.ndarray[tuple[int], np.dtype[np.float64]] = model.predict_proba(frame[list(subject.inputs)])[:, 1]
     return predicted.round(_DIGITS)
 
 
-def cross_validated(commits: pd.DataFrame, settings: TrainingSettings) -> dict[str, float]:
+def cross_validated(frame: pd.DataFrame, settings: TrainingSettings, subject: Subject = COMMITS) -> dict[str, float]:
     """Return mean and standard deviation of each metric over stratified folds: `cv_<name>_mean`, `cv_<name>_std`."""
     from sklearn.model_selection import StratifiedKFold, cross_validate
 
     folds = StratifiedKFold(settings.folds, shuffle=True, random_state=settings.seed)
-    found = cross_validate(pipeline(_forest(settings)), commits, commits[LABEL], cv=folds, scoring=list(METRICS))
+    model = pipeline(_forest(settings), subject)
+    found = cross_validate(model, frame, frame[subject.label], cv=folds, scoring=list(METRICS))
     return {
         f"cv_{name}_{kind}": float(getattr(found[f"test_{name}"], kind)())
         for name in METRICS
@@ -142,8 +142,9 @@ def _forest(settings: TrainingSettings) -> Any:
     )
 
 
-def _parameters(parts: Split, settings: TrainingSettings) -> dict[str, str | int | float]:
+def _parameters(parts: Split, settings: TrainingSettings, subject: Subject) -> dict[str, str | int | float]:
     return {
+        **subject.parameters,
         "classifier": "RandomForestClassifier",
         "trees": settings.trees,
         "min_samples_leaf": _LEAST_IN_LEAF,
@@ -152,7 +153,7 @@ def _parameters(parts: Split, settings: TrainingSettings) -> dict[str, str | int
         "test_share": settings.test_share,
         "folds": settings.folds,
         "training_rows": len(parts.training),
-        "training_merges": int(parts.training[LABEL].sum()),
+        f"training_{subject.positives}": int(parts.training[subject.label].sum()),
         "test_rows": len(parts.test),
-        "test_merges": int(parts.test[LABEL].sum()),
+        f"test_{subject.positives}": int(parts.test[subject.label].sum()),
     }

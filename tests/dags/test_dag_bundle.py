@@ -41,6 +41,7 @@ SIBLINGS = {
     "check_quality": "AssetOrTimeSchedule",
     "update_lake": "AssetOrTimeSchedule",
     "train_commit_model": "AssetOrTimeSchedule",
+    "train_task_delay": "AssetOrTimeSchedule",
 }
 VIEWS = [path for path in (ROOT / "features").glob("*.yaml") if path.stem != "shared"]
 COLLECT = {f"collect_{path.stem}" for path in (ROOT / "sources").glob("*.y*ml")}
@@ -304,6 +305,7 @@ def test_each_chained_dag_waits_for_the_asset_events_of_the_one_before(dags: dic
         "materialize_features": {f"features.{path.stem}" for path in VIEWS},
         "check_quality": {"analytics.marts"},
         "train_commit_model": {"analytics.ml_features"},
+        "train_task_delay": {"features.online"},
     }
     sources = {
         outlet: dag_id for dag_id, dag in dags.items() for task in dag["tasks"].values() for outlet in task["outlets"]
@@ -313,6 +315,7 @@ def test_each_chained_dag_waits_for_the_asset_events_of_the_one_before(dags: dic
         "check_quality",
         "train_commit_model",
         "materialize_features",
+        "train_task_delay",
     ):
         assert waits[dag_id] <= set(sources), dag_id
     assert sources["analytics.marts"] == sources["analytics.ml_features"] == "transform_warehouse"
@@ -405,6 +408,7 @@ def test_failed_runs_without_another_alert_notify(dags: dict) -> None:
         "materialize_features",
         "transform_warehouse",
         "train_commit_model",
+        "train_task_delay",
         "update_lake",
         "update_live_marts",
     }

@@ -43,7 +43,10 @@ MAY_IMPORT = {
         "include.lake", "include.contracts", "include.stores", "include.errors", "include.settings"
     },
     "include.alerts": {"include.alerts", "include.errors", "include.settings"},
-    "include.ml": {"include.ml", "include.stores", "include.errors", "include.settings"},
+    "include.ml": {
+        "include.ml", "include.feature_store", "include.features", "include.stores", "include.errors",
+        "include.settings",
+    },
     "include.feature_store": {
         "include.feature_store", "include.features", "include.stores", "include.errors", "include.settings"
     },

@@ -97,4 +97,5 @@ def test_openapi_describes_the_token(client: TestClient) -> None:
     closed = {path for path, methods in schema["paths"].items() if all("security" in one for one in methods.values())}
     assert closed == {
         "/predict", "/predict/batch", "/classify-commit", "/classify-commit/batch", "/features/{view}/{entity}",
+        "/task-delay/{task_id}",
     }  # fmt: skip

@@ -58,7 +58,7 @@ class Registry:
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     found = Registry()
-    monkeypatch.setattr(application, "MlflowRegistry", lambda uri, keys: found)
+    monkeypatch.setattr(application, "MlflowRegistry", lambda *_: found)
     return found
 
 

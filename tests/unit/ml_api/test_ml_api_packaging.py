@@ -43,8 +43,8 @@ def test_host_and_port_are_read_from_the_environment(monkeypatch: pytest.MonkeyP
 
 
 def test_image_has_the_modules_that_the_service_shares_with_the_platform() -> None:
-    """Two modules, which import no other module of the platform. A model's file names the class to import."""
-    taken = {"include.ml.model_file", "include.ml.commit_features"}
+    """Modules which import no other module of the platform. A model's file names the class to import."""
+    taken = {"include.ml.model_file", "include.ml.commit_features", "include.ml.delay_features"}
     named = {type_.rpartition(".")[0] for type_ in TRUSTED_TYPES if type_.startswith("include.")}
     imported = set()
     for path in (ROOT / "ml_api").glob("*.py"):
