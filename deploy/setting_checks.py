@@ -50,11 +50,12 @@ ONLY_IN_CONTAINERS = {
 # Settings with another default in containers; docker-compose.yaml gives the reasons.
 OTHER_DEFAULTS = {"INGEST_MERGE_MEMORY_MB"}
 # Logins that no service that runs DAGs has: only the one-shot that runs the migrations has the owner's, only the
-# commands of a user need the reader's, and DAGs have those of the checks and of Feast as connections.
+# commands of a user need those of readers, and DAGs have those of the checks and of Feast as connections.
 _OTHER_LOGINS = {
     "WAREHOUSE_OWNER_USER", "WAREHOUSE_OWNER_PASSWORD", "WAREHOUSE_READER_USER", "WAREHOUSE_READER_PASSWORD",
     "WAREHOUSE_TRANSFORM_USER", "WAREHOUSE_TRANSFORM_PASSWORD", "WAREHOUSE_FEAST_DATABASE", "WAREHOUSE_FEAST_USER",
-    "WAREHOUSE_FEAST_PASSWORD",
+    "WAREHOUSE_FEAST_PASSWORD", "WAREHOUSE_LAKE_DATABASE", "WAREHOUSE_LAKE_READER_USER",
+    "WAREHOUSE_LAKE_READER_PASSWORD", "S3_LAKE_READER_ACCESS_KEY_ID", "S3_LAKE_READER_SECRET_ACCESS_KEY",
 }  # fmt: skip
 
 

@@ -323,7 +323,8 @@ def test_no_password_of_another_service_reaches_a_worker() -> None:
     assert {name for name, value in secrets.items() if value in given} == {
         "AIRFLOW_API_SECRET_KEY", "AIRFLOW_DB_PASSWORD", "AIRFLOW_FERNET_KEY", "AIRFLOW_JWT_SECRET",
         "MLFLOW_TRAINING_PASSWORD", "ML_API_TOKEN", "MODEL_SIGNING_KEY", "REDIS_PASSWORD", "S3_SECRET_ACCESS_KEY",
-        "WAREHOUSE_FEAST_PASSWORD", "WAREHOUSE_INGEST_PASSWORD", "WAREHOUSE_TRANSFORM_PASSWORD",
+        "WAREHOUSE_FEAST_PASSWORD", "WAREHOUSE_INGEST_PASSWORD", "WAREHOUSE_LAKE_OWNER_PASSWORD",
+        "WAREHOUSE_TRANSFORM_PASSWORD",
     }  # fmt: skip
 
 

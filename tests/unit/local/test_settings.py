@@ -14,6 +14,7 @@ from include.settings import (
     AlertSettings,
     FeastSettings,
     IngestSettings,
+    LakeSettings,
     MlflowLogin,
     MlServiceSettings,
     QualitySettings,
@@ -55,6 +56,7 @@ ELSEWHERE = {
     "INGEST_CONTRACTS_CACHE_DIR": ".local/contracts-cache",
     "INGEST_SPOOL_DIR": ".local/spool",
     "SOURCES_DIR": "sources",
+    "FEAST_DIR": ".venv/feast",
     "ALERTS_SMTP_PASSWORD": "",
     "S3_SECRET_ACCESS_KEY": "",
     "SOURCE_GITHUB_TOKEN": "",
@@ -72,8 +74,8 @@ ELSEWHERE = {
 SET_BY_UP = {"ML_SERVICE_URL", "ML_SERVICE_TOKEN", "MLFLOW_TRACKING_URI", "MODEL_SIGNING_KEY"}
 KINDS = (
     PlatformSettings, IngestSettings, MlServiceSettings, StreamSettings, SourceSettings,
-    TrainingSettings, QualitySettings, FeastSettings, RetentionSettings, StoreSettings, AlertSettings,
-    AlertMailSettings,
+    TrainingSettings, QualitySettings, LakeSettings, FeastSettings, RetentionSettings, StoreSettings,
+    AlertSettings, AlertMailSettings,
 )  # fmt: skip
 # Of programs that do not read `.env`: on the page only.
 OTHER_PROGRAMS = (MlApiSettings, MlflowLogin, MetabaseSettings)
