@@ -36,6 +36,7 @@ ARGUMENTS = {
     "feast": ("materialize",),
     "features": ("build",),
     "generate": ("sales", "--out", "x.csv"),
+    "lake": ("sql", "SELECT 1"),
     "logs": ("postgres",),
     "produce": ("--topic", "sales", "--rows", "1"),
     "reload": ("sales",),

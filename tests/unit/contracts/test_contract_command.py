@@ -48,7 +48,9 @@ def test_describe_prints_markdown_or_lists_the_datasets() -> None:
     assert result.output.startswith("# sales\n")
     missing = CliRunner().invoke(app, ["describe", "slaes"])
     assert missing.exit_code == 1
-    assert missing.output.startswith("error: there is no contract for 'slaes'; did you mean sales? datasets: commits, ")
+    assert missing.output.startswith(
+        "error: there is no contract for 'slaes'; did you mean sales? datasets: activity, "
+    )
 
 
 def test_check_of_an_empty_directory_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

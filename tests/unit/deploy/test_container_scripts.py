@@ -78,6 +78,7 @@ case "$*" in
   "admin policy attach"*) exit 1 ;;  # like mc when the policy is attached already
   "admin user info store platform"*) printf '%s' '{answer.format("platform")}' ;;
   "admin user info store mlflow"*) printf '%s' '{answer.format("mlflow")}' ;;
+  "admin user info store lake-reader"*) printf '%s' '{answer.format("lake-reader")}' ;;
 esac
 """
 
@@ -92,8 +93,13 @@ def test_minio_gets_its_buckets_and_users(tmp_path: Path, form: str) -> None:
     assert set(made) == {IngestSettings().landing_bucket, *OTHER_BUCKETS}
     assert not any(secret in calls for secret in VALUES.values()), "a secret shows in the list of processes"
     assert (tmp_path / "stdin").read_text().split() == [
-        "platform", VALUES["S3_SECRET_ACCESS_KEY"], "mlflow", VALUES["MLFLOW_S3_SECRET_ACCESS_KEY"]
+        "platform", VALUES["S3_SECRET_ACCESS_KEY"], "mlflow", VALUES["MLFLOW_S3_SECRET_ACCESS_KEY"],
+        "lake-reader", VALUES["S3_LAKE_READER_SECRET_ACCESS_KEY"],
     ]  # fmt: skip
+    reader = json.loads((tmp_path / "mc-config" / "lake-reader.json").read_text())
+    assert allowed(reader, "s3:GetObject", "lake/data/a.parquet")
+    assert not allowed(reader, "s3:PutObject", "lake/data/a.parquet")
+    assert not allowed(reader, "s3:GetObject", "landing/a.csv")
 
 
 def test_minio_opens_more_buckets_to_the_pipelines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -166,7 +166,10 @@ def test_env_prints_other_secrets_on_request_only(credentials: Credentials, opti
     assert done.exit_code == 0, done.output
     exported = dict(line.removeprefix("export ").split("=", 1) for line in done.output.splitlines())
     assert more <= set(exported)
-    common = {"AIRFLOW_PASSWORD", "WAREHOUSE_DSN", "WAREHOUSE_READER_PASSWORD"}
+    common = {
+        "AIRFLOW_PASSWORD", "WAREHOUSE_DSN", "WAREHOUSE_READER_PASSWORD", "WAREHOUSE_LAKE_READER_PASSWORD",
+        "S3_LAKE_READER_ACCESS_KEY_ID", "S3_LAKE_READER_SECRET_ACCESS_KEY",
+    }  # fmt: skip
     secrets = {name for name in exported if name.endswith(("PASSWORD", "DSN", "SECRET_ACCESS_KEY", "ACCESS_KEY_ID"))}
     if not options:
         assert secrets == common

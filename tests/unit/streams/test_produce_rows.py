@@ -140,7 +140,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, contract: Contrac
         (["produce", "--topic", "sales", "--rows", "1", "--file", "x"], "one of --file and --rows"),
         (
             ["produce", "--topic", "absent", "--rows", "1"],
-            "one of: commits, crypto_candles, crypto_prices, github_events, inventory",
+            "one of: activity, commits, crypto_candles, crypto_prices, github_events",
         ),
         (["produce", "--topic", "x", "--dataset", "absent", "--file", "x"], "no contract for 'absent'"),
         (["produce", "--topic", "sales", "--file", "absent.csv"], "no such file"),

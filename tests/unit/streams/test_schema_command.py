@@ -42,7 +42,7 @@ def test_unknown_dataset_is_one_line_with_the_known_ones(action: str) -> None:
     assert result.exit_code == 1
     assert result.stdout == ""
     assert result.stderr.count("\n") == 1
-    assert result.stderr.startswith("error: there is no contract for 'slaes'; did you mean sales? datasets: commits, ")
+    assert result.stderr.startswith("error: there is no contract for 'slaes'; did you mean sales? datasets: activity, ")
 
 
 @pytest.mark.parametrize("action", ["check", "register"])
