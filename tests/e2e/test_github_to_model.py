@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 import urllib.request
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -92,6 +96,32 @@ def test_every_commit_of_the_api_is_a_row_with_its_features(running: Running, tr
         "FROM ops.file_ingestion_log WHERE dataset = 'commits' AND status = 'archived'"
     )
     assert balanced
+
+
+def test_rows_and_models_come_to_the_lake_without_manual_triggers(
+    running: Running, api: AirflowApi, trained: Any
+) -> None:
+    counts = (
+        "SELECT (SELECT count(*) FROM {0}raw.commits) AS commits, "
+        "(SELECT count(*) FROM {0}analytics.ml_features) AS features"
+    )
+    command = [sys.executable, "-m", "include.cli", "lake", "sql", counts.format("lake."), "--json"]
+
+    def same() -> bool:
+        time.sleep(2)  # each command needs a second of a CPU
+        ended = subprocess.run(
+            command, env=os.environ | for_library(running.platform), capture_output=True, text=True, check=False,
+            timeout=120,
+        )  # fmt: skip
+        with connect(running.platform.warehouse_config("transform")) as warehouse:
+            commits, features = warehouse.execute(counts.format("").encode()).fetchone() or (None, None)
+        # It fails as long as there is no such table.
+        return ended.returncode == 0 and json.loads(ended.stdout) == [{"commits": commits, "features": features}]
+
+    running.until(same, "the commits in the lake", 300)
+    runs = api.runs("update_lake", 20)
+    assert "asset_triggered" in {run["run_type"] for run in runs} <= {"scheduled", "asset_triggered"}
+    assert "failed" not in {run["state"] for run in runs}
 
 
 def test_answers_are_stored_unchanged(running: Running, trained: Any) -> None:
