@@ -55,7 +55,10 @@ def roles(credentials: Credentials) -> dict[str, str]:
     return {postgres.SUPERUSER: credentials.postgres_password, **postgres.role_passwords(credentials)}
 
 
-KEYS = ("key of the pipelines", "key of MLflow", "key of the broker", "key of the administrator")
+KEYS = (
+    "key of the pipelines", "key of MLflow", "key of the broker", "key of the administrator",
+    "key of the lake's reader",
+)  # fmt: skip
 
 
 def keys(settings: PlatformSettings, credentials: Credentials) -> dict[str, S3Config]:
@@ -69,12 +72,17 @@ def keys(settings: PlatformSettings, credentials: Credentials) -> dict[str, S3Co
         of_pipelines.model_copy(update=of_mlflow),
         bucket.broker_config(settings, credentials),
         bucket.admin_config(settings, credentials),
+        bucket.lake_reader_config(settings, credentials),
     )
     return dict(zip(KEYS, configs, strict=True))
 
 
 def home_of(role: str) -> str:
-    return role if role in {"postgres", "airflow", "mlflow", "metabase"} else postgres.WAREHOUSE
+    if role in {"postgres", "airflow", "mlflow", "metabase"}:
+        return role
+    if role in {postgres.LAKE_OWNER, postgres.LAKE_READER}:
+        return postgres.LAKE
+    return postgres.FEAST if role in {postgres.FEAST_OWNER, postgres.FEAST_READER} else postgres.WAREHOUSE
 
 
 def accepted(settings: PlatformSettings, credentials: Credentials) -> set[str]:
