@@ -9,7 +9,6 @@ rows than the last build saw. So it gives what a full build gives, also after la
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 from psycopg.rows import dict_row
 
 from include.features.compiler import days_query, query
-from include.features.tables import create_ready_view, create_table, fit, table
+from include.features.tables import create_ready_view, create_table, fit, table, wait_for_others
 from include.stores.sql_text import quoted_list
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import date
 
     from include.features.compiler import FeatureView
@@ -58,7 +56,7 @@ def midnights(now: datetime, days: int) -> list[datetime]:
 def build(
     connection: Connection, view: FeatureView, now: datetime | None = None, *, full: bool = False
 ) -> FeatureBuild:
-    """Bring the table of a view up to date, in one transaction. One build of a view runs at a time.
+    """Bring the table of a view up to date, in one transaction. One build runs at a time.
 
     Args:
         connection: of the role `transform`, not in a transaction.
@@ -69,9 +67,11 @@ def build(
     Raises:
         psycopg.Error: the server refuses; nothing has changed.
     """
-    with _lock(connection, view), connection.transaction():
-        # All queries see the same raw rows: those of the checksums are those of the features.
+    with connection.transaction():
+        # All queries see the same raw rows: those of the checksums are those of the features. LOCK takes no snapshot,
+        # so the build sees what the one that it waited for has committed.
         connection.execute(b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        wait_for_others(connection)
         _prepare(connection)
         missing = missing_tables(connection, view)
         if missing:
@@ -114,17 +114,6 @@ def missing_tables(connection: Connection, view: FeatureView) -> tuple[str, ...]
         (list(view.sources),),
     )
     return tuple(row[0] for row in found.fetchall())
-
-
-@contextmanager
-def _lock(connection: Connection, view: FeatureView) -> Iterator[None]:
-    """Wait for another build. The lock is outside of the transaction, whose snapshot must be newer."""
-    name = (f"features {view.name}",)
-    connection.execute(b"SELECT pg_advisory_lock(hashtextextended(%s, 0))", name)
-    try:
-        yield
-    finally:
-        connection.execute(b"SELECT pg_advisory_unlock(hashtextextended(%s, 0))", name)
 
 
 def _prepare(connection: Connection) -> None:

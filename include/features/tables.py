@@ -46,6 +46,11 @@ def create_table(connection: Connection, view: FeatureView) -> None:
         connection.execute(comment.encode())
 
 
+def wait_for_others(connection: Connection) -> None:
+    """Wait for other builds and fits; until the end of the transaction, others wait for this one. Readers do not."""
+    connection.execute(b"LOCK TABLE ops.feature_build IN SHARE ROW EXCLUSIVE MODE")
+
+
 def create_ready_view(connection: Connection, view: FeatureView) -> None:
     """Create features.<view>_ready: missing values replaced, then normalised, by the newest parameters.
 
@@ -92,8 +97,8 @@ def fit(connection: Connection, view: FeatureView, until: datetime) -> int:
     numbers = [one.name for one in view.features if one.is_number]
     values = ", ".join(f"({literal(name)}, r.{quoted(name)}::double precision)" for name in numbers)
     with connection.transaction():
-        # Two fits at once would take the same version: the second one waits.
-        connection.execute(b"SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"fit {view.name}",))
+        # Two fits at once would take the same version.
+        wait_for_others(connection)
         [(version,)] = connection.execute(
             b"SELECT coalesce(max(version), 0) + 1 FROM features.parameters WHERE view = %s", (view.name,)
         ).fetchall()

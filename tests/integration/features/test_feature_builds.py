@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import threading
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from include.cli.features import app
 from include.features.build import build, midnights, sample
 from include.features.reader import read_shared, read_view
 from include.features.tables import create_ready_view, fit
+from include.stores.warehouse import connect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -294,3 +296,31 @@ def test_commands(warehouse: Warehouse, views: dict[str, FeatureView]) -> None:
     refused = CliRunner().invoke(app, ["sample", "user", "--at", "2026-03-01"])
     assert refused.exit_code == 1
     assert "there is no view 'user': views: projects, tasks, teams, users" in refused.stderr
+
+
+def test_two_builds_and_two_fits_at_once_wait_for_each_other(
+    warehouse: Warehouse, views: dict[str, FeatureView]
+) -> None:
+    warehouse.load(World(1).rows)
+    view = short(views["users"])
+    config = warehouse.platform.warehouse_config("transform")
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            with connect(config) as connection:
+                build(connection, view, NOW, full=True)
+                fit(connection, view, T0)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    times = midnights(NOW, 6)
+    assert content(warehouse, view) == [row for at in times for row in sample(warehouse.transform, view, at)]
+    versions = warehouse.rows("SELECT DISTINCT version FROM features.parameters WHERE view = 'users' ORDER BY 1")
+    assert [row["version"] for row in versions] == [1, 2, 3, 4, 5]
