@@ -14,7 +14,7 @@ from include.feature_store.config import FeatureStoreConfig
 from include.features.build import build
 
 if TYPE_CHECKING:
-    from conftest import Warehouse
+    from feature_warehouse import Warehouse
     from project_world import Rows
 
     from include.features.compiler import FeatureView

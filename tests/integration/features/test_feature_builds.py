@@ -22,7 +22,7 @@ from include.stores.warehouse import connect
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Warehouse
+    from feature_warehouse import Warehouse
 
     from include.features.compiler import FeatureView
 

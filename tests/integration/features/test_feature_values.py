@@ -16,7 +16,7 @@ from include.features.compiler import query
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from conftest import Warehouse
+    from feature_warehouse import Warehouse
     from project_world import Rows
 
     from include.features.compiler import FeatureView

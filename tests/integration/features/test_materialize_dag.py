@@ -18,7 +18,7 @@ from include.stores.warehouse import connect
 from local.services import airflow
 
 if TYPE_CHECKING:
-    from conftest import Warehouse
+    from feature_warehouse import Warehouse
 
     from include.features.compiler import FeatureView
 

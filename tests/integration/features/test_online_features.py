@@ -16,7 +16,7 @@ from include.stores.warehouse import connect
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Warehouse
+    from feature_warehouse import Warehouse
 
     from include.feature_store.changes import DueView
     from include.features.compiler import FeatureView

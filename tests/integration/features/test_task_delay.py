@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from conftest import Warehouse
 from fastapi.testclient import TestClient
 from feast_world import TODAY, OnlineStore
+from feature_warehouse import Warehouse
 from own_platform import own_platform
 
 from include.feature_store import environment
