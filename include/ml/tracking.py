@@ -106,6 +106,7 @@ class Tracking:
         self._address, login = _without_login(settings.tracking_uri)
         os.environ.update(login)
         mlflow.set_tracking_uri(self._address)
+        mlflow.set_registry_uri(self._address)  # else MLFLOW_REGISTRY_URI of the environment would count
         self._client = mlflow.MlflowClient(self._address)
 
     def finished(self, key: str) -> TrainingRun | None:

@@ -67,6 +67,7 @@ class MlflowServer:
         import mlflow
 
         mlflow.set_tracking_uri(self.url)
+        mlflow.set_registry_uri(self.url)  # that of the tests before is another one
         with mlflow.start_run() as run:
             info = mlflow.sklearn.log_model(
                 pipeline, name="model", serialization_format=serialization_format, registered_model_name=MODEL,
