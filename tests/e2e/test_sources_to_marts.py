@@ -52,7 +52,12 @@ def built(running: Running) -> Iterator[None]:
 
 
 def is_complete(running: Running) -> bool:
-    if not count(running, "SELECT (to_regclass('analytics.activity_by_hour') IS NOT NULL)::int"):
+    marts = ("activity_by_hour", "crypto_price_summary", "repository_insights", "weather_analytics")
+    made = "SELECT count(*) FROM pg_tables WHERE schemaname = 'analytics' AND tablename = ANY ('{%s}')"
+    if count(running, made % ",".join(marts)) < len(marts):
+        return False
+    cities = [f"SELECT count(DISTINCT city) FROM {name}" for name in ("raw.weather", "analytics.weather_analytics")]
+    if 0 in (found := [count(running, one) for one in cities]) or found[0] != found[1]:
         return False
     prices = "SELECT sum(points + missing_points) FROM analytics.crypto_price_summary WHERE window_size = 'day'"
     loaded = [count(running, f"SELECT count(*) FROM raw.{name}") for name in ("crypto_prices", "github_events")]
